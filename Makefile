@@ -1,0 +1,86 @@
+# farmqueue: every command a newcomer needs. `make help` lists them.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+UV     := $(BIN)/uv
+INSTALL = $(UV) pip install --quiet --python $(BIN)/python --require-hashes
+# The project itself comes after the lock: editable, without a resolver.
+PROJECT = $(UV) pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo run test check fmt lint types imports migrations-lint lock browser hooks clean
+
+help: ## list the targets
+	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+# --- installation: each stamp is newer than the lock it was made from, so a second run does nothing ---
+
+$(UV): requirements/uv.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "farmqueue needs Python 3.11 or newer; set PYTHON=/path/to/python3.11")'
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/uv.txt
+	@touch $(UV)
+
+$(VENV)/.run: $(UV) requirements/run.txt pyproject.toml
+	@echo "Installing what the service needs into $(VENV) …"
+	@$(INSTALL) -r requirements/run.txt
+	@$(PROJECT)
+	@touch $@
+
+$(VENV)/.dev: $(UV) requirements/dev.txt pyproject.toml
+	@echo "Installing what the tests need into $(VENV) …"
+	@$(INSTALL) -r requirements/dev.txt
+	@$(PROJECT)
+	@touch $@ $(VENV)/.run
+
+setup: $(VENV)/.dev ## install everything for development into .venv
+
+# --- running ---
+
+demo: $(VENV)/.run ## a farm on this machine: service, tree, four agents, an animation rendered
+	@$(BIN)/python -m examples.demo
+
+run: $(VENV)/.run ## the service alone, settings from FARMQUEUE_*
+	@$(BIN)/farmqueue serve
+
+# --- proof ---
+
+test: $(VENV)/.dev ## the whole test suite, with its own PostgreSQL
+	@$(BIN)/python -m pytest -n 2 $(ARGS)
+
+check: fmt-check lint types imports migrations-lint test ## what CI runs
+
+fmt: $(VENV)/.dev ## format the code
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix-only --quiet .
+
+.PHONY: fmt-check
+fmt-check: $(VENV)/.dev
+	@$(BIN)/ruff format --check .
+
+lint: $(VENV)/.dev ## ruff, and declared dependencies against imports
+	@$(BIN)/ruff check .
+	@$(BIN)/deptry .
+
+types: $(VENV)/.dev ## mypy --strict, tests too
+	@$(BIN)/mypy
+
+imports: $(VENV)/.dev ## imports go one way
+	@$(BIN)/lint-imports
+
+migrations-lint: $(VENV)/.dev ## squawk on the SQL of every revision
+	@$(BIN)/alembic upgrade --sql head > $(VENV)/schema.sql 2> $(VENV)/schema.log || { cat $(VENV)/schema.log; exit 1; }
+	@$(BIN)/squawk $(VENV)/schema.sql
+
+lock: $(UV) ## renew the lock files from pyproject.toml
+	@sh requirements/lock.sh $(UV)
+
+browser: ## Debian's Chromium, which the tests of the pages need (as root)
+	@command -v chromium >/dev/null || { apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium; }
+
+hooks: ## run format, lint and types before each commit
+	@git config core.hooksPath .githooks
+	@echo "git hooks: .githooks"
+
+clean: ## remove what the targets made
+	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist .farmqueue
