@@ -1,0 +1,1 @@
+"""The rules of the farm, pure: no database, no clock, no randomness, no I/O."""

@@ -1,0 +1,39 @@
+"""Which of a job's waiting tasks go out together."""
+
+from collections.abc import Iterator, Sequence
+from itertools import islice
+
+from app.policy.fit import Agent, everyone_failed
+from app.policy.tree import Job
+
+
+def takes_any(job: Job, agent: Agent, online: Sequence[Agent]) -> bool:
+    """A task is waiting that the agent may take."""
+    return next(_takeable(job, agent, online), None) is not None
+
+
+def next_batch(job: Job, agent: Agent, online: Sequence[Agent]) -> list[int]:
+    """Ordinals of up to `batch` waiting tasks that the agent may take, by frame, then tile.
+
+    With `batch_contiguous` it stops at the first gap between frames; the tiles of one frame are no
+    gap.
+    """
+    chosen: list[int] = []
+    for ordinal in islice(_takeable(job, agent, online), job.batch):
+        if job.batch_contiguous and chosen and _gap(job, chosen[-1], ordinal):
+            break
+        chosen.append(ordinal)
+    return chosen
+
+
+def _takeable(job: Job, agent: Agent, online: Sequence[Agent]) -> Iterator[int]:
+    """Ordinals that wait, without those that the agent failed while another could still try."""
+    for ordinal in job.waiting:
+        failed_by = job.failed_by.get(ordinal, frozenset())
+        if agent.id not in failed_by or everyone_failed(failed_by, job.requirements, online):
+            yield ordinal
+
+
+def _gap(job: Job, last: int, following: int) -> bool:
+    distance = job.frame(following) - job.frame(last)
+    return distance not in (0, job.by)

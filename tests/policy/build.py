@@ -1,0 +1,36 @@
+"""Small farms for examples: every node and agent has an id, all else is plain unless said."""
+
+from typing import Any
+from uuid import UUID
+
+from app.policy.fit import Agent
+from app.policy.frames import parse
+from app.policy.ordinals import Ordinals
+from app.policy.tree import Farm, Job, Queue
+
+PLENTY = 1000
+
+
+def agent(number: int = 1, *, cpus: int = 8, free_ram: int = 16384, tags: str = "") -> Agent:
+    """`tags` are words."""
+    return Agent(UUID(int=number), cpus, free_ram, frozenset(tags.split()))
+
+
+def job(number: int, *, frames: str = f"1-{PLENTY}", num_tiles: int = 1, **settings: Any) -> Job:
+    """All its tasks wait."""
+    made = parse(frames)
+    waiting = Ordinals([(0, len(made) * num_tiles)])
+    fields: dict[str, Any] = {"waiting": waiting, "num_tiles": num_tiles} | settings
+    return Job(id=number, frames=made, **fields)
+
+
+def queue(number: int, *children: Queue | Job, **settings: Any) -> Queue:
+    """Only `assigned` is not counted from below: it is given where it matters."""
+    made = Queue(id=number, **settings)
+    for child in children:
+        made.add(child)
+    return made
+
+
+def farm(*top: Queue | Job, online: tuple[Agent, ...] = (agent(),)) -> Farm:
+    return Farm(queue(0, *top), online)

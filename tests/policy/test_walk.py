@@ -1,0 +1,264 @@
+"""The walk from the root to a job, rule by rule."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from app.policy.fit import Agent, Requirements
+from app.policy.ordinals import Ordinals
+from app.policy.pick import assign, assign_in_turn, pick
+from app.policy.tree import Farm, Job, Queue, path
+from tests.policy.build import agent, farm, job, queue
+
+Make = Callable[..., Queue | Job]
+
+
+def picked(*top: Queue | Job) -> int | None:
+    """Id of the job that a plain agent gets."""
+    found = pick(farm(*top), agent())
+    return found.id if found else None
+
+
+# --- open ---
+
+
+def test_a_farm_without_jobs_has_no_work() -> None:
+    assert picked() is None
+    assert picked(queue(1), queue(2, queue(3))) is None
+
+
+CLOSED_JOBS = {
+    "paused": {"paused": True},
+    "waiting for a parent job": {"parents_done": False},
+    "full": {"maximum": 2, "assigned": 2},
+    "over its lowered maximum": {"maximum": 1, "assigned": 2},
+    "closed by a maximum of 0": {"maximum": 0},
+    "without waiting tasks": {"waiting": Ordinals()},
+    "asking for more cpus": {"requirements": Requirements(cpus=9)},
+    "asking for more memory": {"requirements": Requirements(ram=16385)},
+    "asking for a tag": {"requirements": Requirements(required_tags=frozenset({"gpu"}))},
+}
+
+
+@pytest.mark.parametrize("settings", CLOSED_JOBS.values(), ids=CLOSED_JOBS)
+def test_a_job_is_not_open_when(settings: dict[str, Any]) -> None:
+    assert picked(job(1, **settings)) is None
+    assert picked(job(1, priority=1000, **settings), job(2)) == 2
+
+
+def test_a_job_is_open_below_its_maximum() -> None:
+    assert picked(job(1, maximum=2, assigned=1)) == 1
+
+
+CLOSED_QUEUES = {
+    "paused": {"paused": True},
+    "full": {"maximum": 2, "assigned": 2},
+    "over its lowered maximum": {"maximum": 1, "assigned": 2},
+    "closed by a maximum of 0": {"maximum": 0},
+}
+
+
+@pytest.mark.parametrize("settings", CLOSED_QUEUES.values(), ids=CLOSED_QUEUES)
+def test_nothing_below_a_queue_is_reached_when_it_is(settings: dict[str, Any]) -> None:
+    assert picked(queue(1, queue(2, job(3)), **settings)) is None
+    assert picked(queue(1, queue(2, job(3)), priority=1000, **settings), job(4)) == 4
+
+
+def test_a_queue_is_open_below_its_maximum() -> None:
+    assert picked(queue(1, job(2), maximum=2, assigned=1)) == 2
+
+
+def test_a_queue_with_no_open_child_lets_its_siblings_have_its_share() -> None:
+    assert picked(queue(1, job(2, paused=True), priority=9, minimum=5), job(3)) == 3
+
+
+# --- owed ---
+
+
+MAKES: dict[str, Make] = {
+    "a job": lambda **s: job(1, **s),
+    "a queue": lambda **s: queue(5, job(1), **s),
+}
+
+
+@pytest.mark.parametrize("make", MAKES.values(), ids=MAKES)
+class TestMinimums:
+    def test_a_node_below_its_minimum_comes_before_any_priority(self, make: Make) -> None:
+        assert picked(make(minimum=2, assigned=1), job(2, priority=1000)) == 1
+
+    def test_a_minimum_that_is_met_counts_no_more(self, make: Make) -> None:
+        assert picked(make(minimum=2, assigned=2), job(2, priority=1)) == 2
+
+    def test_a_minimum_deep_in_the_tree_counts_all_the_way_up(self, make: Make) -> None:
+        deep = queue(7, queue(8, make(minimum=1), priority=-1000), priority=-1000)
+        assert picked(deep, job(2, priority=1000)) == 1
+
+    def test_between_two_that_are_owed_the_usual_order_decides(self, make: Make) -> None:
+        assert picked(make(minimum=1), job(2, minimum=1, priority=1)) == 2
+
+    def test_a_minimum_does_not_break_the_maximum_of_an_ancestor(self, make: Make) -> None:
+        full = queue(7, make(minimum=2), maximum=1, assigned=1)
+        assert picked(full, job(2)) == 2
+
+    def test_a_minimum_is_not_owed_to_an_agent_that_cannot_serve_it(self, make: Make) -> None:
+        node = make(minimum=2)
+        unfit = node if isinstance(node, Job) else node.children[0]
+        assert isinstance(unfit, Job)
+        unfit.requirements = Requirements(cpus=64)
+        assert picked(queue(7, node, job(3, weight=0), priority=-1), job(2)) == 2
+
+
+def test_in_a_queue_below_its_minimum_children_without_one_take_turns() -> None:
+    assert picked(queue(1, job(2), job(3, priority=1), minimum=3), job(4, priority=9)) == 3
+
+
+# --- turn ---
+
+
+def test_priority_is_strict() -> None:
+    assert picked(job(1, weight=1_000_000), job(2, weight=0, priority=1, assigned=500)) == 2
+
+
+def test_the_lower_share_goes_first() -> None:
+    assert picked(job(1, weight=60, assigned=7), job(2, weight=30, assigned=3)) == 2
+
+
+def test_shares_compare_exactly() -> None:
+    a_third, slightly_less = job(1, weight=3, assigned=1), job(2, weight=10**6, assigned=333_333)
+    assert picked(a_third, slightly_less) == 2
+    closest = job(1, weight=10**6, assigned=999_999), job(2, weight=999_999, assigned=999_998)
+    assert picked(*closest) == 2, "its share is lower by one part in a million million"
+    assert picked(job(1, weight=999_999, assigned=333_333), job(2, weight=3, assigned=1)) == 1
+
+
+def test_of_equal_shares_the_heavier_goes_first() -> None:
+    assert picked(job(1, weight=10, assigned=1), job(2, weight=20, assigned=2)) == 2
+
+
+def test_of_equals_a_job_goes_before_a_queue() -> None:
+    assert picked(queue(1, job(3)), job(2)) == 2
+
+
+def test_of_equals_the_older_goes_first() -> None:
+    assert picked(job(2), job(1)) == 1
+    assert picked(queue(2, job(3)), queue(1, job(4))) == 4
+
+
+def test_zero_weight_gets_leftovers_only() -> None:
+    assert picked(job(1, weight=0), job(2, weight=1, assigned=500)) == 2
+    assert picked(job(1, weight=0), job(2, weight=1, paused=True)) == 1
+
+
+def test_among_zero_weights_the_lower_assigned_goes_first() -> None:
+    assert picked(job(1, weight=0, assigned=1), queue(2, job(3), weight=0)) == 3
+
+
+# --- prefer_running_jobs ---
+
+
+def preferring(*children: Queue | Job) -> Queue:
+    return queue(9, *children, prefer_running_jobs=True)
+
+
+def test_a_job_not_begun_comes_after_every_other_candidate() -> None:
+    assert picked(preferring(job(1, weight=100), job(2, weight=1, assigned=50))) == 2
+    assert picked(preferring(job(1, weight=100), job(2, weight=0, assigned=50))) == 2
+    assert picked(preferring(job(1, weight=100), queue(5, job(3), weight=0))) == 3
+
+
+def test_a_job_not_begun_of_higher_priority_still_comes_first() -> None:
+    assert picked(preferring(job(1, priority=1), job(2, assigned=5))) == 1
+
+
+def test_among_jobs_not_begun_the_older_comes_first_whatever_the_weights() -> None:
+    assert picked(preferring(job(2, weight=1000), job(1, weight=0))) == 1
+
+
+def test_jobs_that_run_share_by_weight() -> None:
+    assert picked(preferring(job(1, weight=1, assigned=1), job(2, weight=3, assigned=1))) == 2
+
+
+def test_a_job_not_begun_waits_for_its_turn_like_any_other_where_it_is_not_asked() -> None:
+    assert picked(queue(9, job(1), job(2, assigned=1))) == 1
+
+
+def test_a_queue_prefers_only_among_its_own_children() -> None:
+    assert picked(preferring(queue(5, job(1, weight=1), job(2, weight=2)))) == 2
+
+
+# --- an assignment ---
+
+
+def test_an_assignment_counts_from_the_job_up_to_the_root() -> None:
+    taken = job(1)
+    other = job(2, priority=-1)
+    counted = farm(queue(3, queue(4, taken), other))
+    assert assign(counted, agent()) == (taken, [0])
+    assert [node.assigned for node in path(taken)] == [1, 1, 1, 1]
+    assert other.assigned == 0
+
+
+def test_the_tasks_of_an_assignment_wait_no_more() -> None:
+    only = job(1, frames="1-5", batch=2)
+    one_job = farm(only)
+    given = [assign(one_job, agent(number)) for number in (1, 2, 3, 4)]
+    assert given == [(only, [0, 1]), (only, [2, 3]), (only, [4]), None]
+    assert not only.waiting
+
+
+def test_a_maximum_holds_within_one_cycle() -> None:
+    limited = queue(1, job(2), job(3), maximum=3)
+    one_cycle = farm(limited, job(4, priority=-1))
+    given = [assign(one_cycle, agent(number)) for number in range(1, 6)]
+    assert [work[0].id for work in given if work] == [2, 3, 2, 4, 4]
+
+
+def test_a_tree_as_deep_as_allowed_is_walked() -> None:
+    node: Queue | Job = job(99, minimum=1)
+    for number in range(1, 33):
+        node = queue(number, node)
+    assert picked(node, job(100, priority=1)) == 99
+
+
+# --- a cycle ---
+
+
+def test_a_cycle_serves_its_agents_in_turn() -> None:
+    first, second = job(1, frames="1-2", batch=2), job(2, frames="1", priority=-1)
+    agents = [agent(number) for number in (3, 1, 2)]
+    served = list(assign_in_turn(farm(first, second, online=()), agents))
+    assert served == [(agents[0], first, [0, 1]), (agents[1], second, [0])]
+
+
+def test_who_gets_nothing_does_not_keep_others_from_work() -> None:
+    picky = job(1, requirements=Requirements(cpus=8, ram=1024, required_tags=frozenset({"gpu"})))
+    agents = [
+        agent(1, cpus=4, free_ram=1024, tags="gpu"),
+        agent(2, cpus=8, free_ram=512, tags="gpu"),
+        agent(3, cpus=8, free_ram=1024),
+        agent(4, cpus=8, free_ram=1024, tags="gpu"),
+    ]
+    served = [taker for taker, _, _ in assign_in_turn(farm(picky, online=()), agents)]
+    assert served == [agents[3]]
+
+
+def test_an_agent_that_failed_the_task_does_not_keep_its_like_from_it() -> None:
+    work = job(1, frames="1", failed_by={0: frozenset({agent(1).id})})
+    both = (agent(1), agent(2))
+    assert list(assign_in_turn(farm(work, online=both), both)) == [(agent(2), work, [0])]
+
+
+def test_agents_alike_of_one_that_got_nothing_are_not_tried(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked: list[tuple[Farm, Agent]] = []
+
+    def seen(farm: Farm, taker: Agent) -> None:
+        asked.append((farm, taker))
+
+    monkeypatch.setattr("app.policy.pick.assign", seen)
+    agents = [agent(1), agent(2), agent(3, cpus=1), agent(4, tags="gpu"), agent(5, free_ram=64)]
+    empty = farm(online=())
+    assert list(assign_in_turn(empty, agents)) == []
+    assert asked == [(empty, agents[number]) for number in (0, 2, 3, 4)]
