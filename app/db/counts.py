@@ -1,0 +1,25 @@
+"""Counts that are derived, each in one place: SQL fragments for the stores."""
+
+# The number of ordinals in jobs.waiting (alias j).
+WAITING = "(SELECT coalesce(sum(upper(r) - lower(r)), 0)::int FROM unnest(j.waiting) AS r)"
+
+# What neither waits nor has ended is running.
+RUNNING = f"(j.tasks_total - j.tasks_done - j.tasks_failed - {WAITING})"
+
+# Agents at each job: an agent holds at most one active assignment.
+HELD = """
+held (job_id, agents) AS (
+    SELECT job_id, count(*)::int FROM assignments WHERE ended_at IS NULL GROUP BY job_id
+)"""
+
+# Agents in or below each queue: from the held jobs up through every ancestor.
+# Needs HELD before it, under WITH RECURSIVE. UNION ALL: each step is one job's agents.
+ASSIGNED = """
+climb (id, job_id, agents) AS (
+    SELECT j.job_queue_id, j.id, h.agents FROM held h JOIN jobs j ON j.id = h.job_id
+    WHERE j.job_queue_id IS NOT NULL
+    UNION ALL
+    SELECT q.parent_jobqueue_id, c.job_id, c.agents FROM climb c JOIN jobqueues q ON q.id = c.id
+    WHERE q.parent_jobqueue_id IS NOT NULL
+),
+assigned (job_queue_id, agents) AS (SELECT id, sum(agents)::int FROM climb GROUP BY id)"""

@@ -1,0 +1,79 @@
+"""Connections: one request, one transaction."""
+
+from collections.abc import AsyncIterator
+from typing import Annotated
+
+from fastapi import Depends, Request
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+from app.errors import Unavailable
+from app.settings import Settings
+
+# One number for the whole farm: whoever changes what may run, or who holds what, holds this lock.
+FARM_LOCK = 0x6661726D  # "farm"
+
+CHANNEL = "farmqueue"
+
+# The newest revision under alembic/versions, which these tables are.
+HEAD = "0001"
+
+_LOCK = text("SELECT (SELECT version_num FROM alembic_version), pg_advisory_xact_lock(:key)")
+
+
+def create_engine(settings: Settings, url: str) -> AsyncEngine:
+    """An engine whose statements give up on a lock after `lock_timeout_seconds`."""
+    lock_timeout = f"{int(settings.lock_timeout_seconds * 1000)}ms"
+    return create_async_engine(
+        url,
+        pool_size=settings.pool_size,
+        max_overflow=0,
+        pool_timeout=settings.lock_timeout_seconds,
+        pool_pre_ping=True,
+        connect_args={
+            "timeout": settings.lock_timeout_seconds,
+            "server_settings": {
+                "application_name": "farmqueue",
+                "lock_timeout": lock_timeout,
+                "idle_in_transaction_session_timeout": "60000",
+                "jit": "off",  # compiling costs more than these short statements
+                "timezone": "UTC",
+            },
+        },
+    )
+
+
+async def lock_farm(connection: AsyncConnection) -> None:
+    """Wait for the farm-wide lock, held until the transaction ends.
+
+    A statement of its own: one that locks and reads sees the state from before the lock. Raises
+    `Unavailable` where the schema is not the one that this code knows.
+    """
+    found = await connection.scalar(_LOCK, {"key": FARM_LOCK})
+    if found != HEAD:
+        raise Unavailable(wrong_schema(found))
+
+
+def wrong_schema(found: str | None) -> str:
+    return (
+        f"the database's schema is {found or 'missing'}, this service needs {HEAD}: "
+        "run `farmqueue migrate`, or the release that fits"
+    )
+
+
+async def hint(connection: AsyncConnection, sender: str = "") -> None:
+    """Tell every replica, at commit, that there may be work for agents that wait."""
+    await connection.execute(
+        text("SELECT pg_notify(:channel, :sender)"), {"channel": CHANNEL, "sender": sender}
+    )
+
+
+async def transaction(request: Request) -> AsyncIterator[AsyncConnection]:
+    """The request's transaction; committed when its route returns, before the answer goes out."""
+    engine: AsyncEngine = request.app.state.engine
+    async with engine.begin() as connection:
+        yield connection
+
+
+# scope="function": with the default the commit would come after the answer.
+Transaction = Annotated[AsyncConnection, Depends(transaction, scope="function")]

@@ -1,0 +1,54 @@
+"""The schema's version: upgrade it, and know whether the database has the one this code needs."""
+
+import asyncio
+from pathlib import Path
+
+from alembic.command import upgrade as alembic_upgrade
+from alembic.config import Config
+from sqlalchemy import Connection, text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from app.db.embedded import database_url
+from app.db.engine import create_engine
+from app.settings import Settings
+
+# In the wheel the revisions lie inside the package, in a checkout beside it.
+_PACKAGED = Path(__file__).parents[1] / "migrations"
+_LOCATION = _PACKAGED if _PACKAGED.is_dir() else Path(__file__).parents[2] / "alembic"
+
+
+def config() -> Config:
+    made = Config()
+    made.set_main_option("script_location", str(_LOCATION))
+    return made
+
+
+async def current(connection: AsyncConnection) -> str | None:
+    """The revision that the database has, None where it has no schema."""
+    table = await connection.scalar(text("SELECT to_regclass('alembic_version')"))
+    if table is None:
+        return None
+    found: str | None = await connection.scalar(text("SELECT version_num FROM alembic_version"))
+    return found
+
+
+def upgrade(settings: Settings) -> None:
+    """Bring the database that the settings name (the embedded one too) to the newest revision."""
+    with database_url(settings) as url:
+        asyncio.run(upgrade_at(settings, url))
+
+
+async def upgrade_at(settings: Settings, url: str) -> None:
+    engine = create_engine(settings, url)
+    try:
+        async with engine.connect() as connection:
+            await connection.run_sync(_upgrade_connection)
+            await connection.commit()
+    finally:
+        await engine.dispose()
+
+
+def _upgrade_connection(connection: Connection) -> None:
+    handed_in = config()
+    handed_in.attributes["connection"] = connection
+    alembic_upgrade(handed_in, "head")

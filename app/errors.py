@@ -1,0 +1,187 @@
+"""Errors of the farm and their one shape on the wire: application/problem+json (RFC 9457)."""
+
+from collections.abc import Mapping, Sequence
+from http import HTTPStatus
+from typing import Any, ClassVar
+
+import structlog
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel, Field
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from starlette.exceptions import HTTPException
+
+from app.db.tables import MAX_NAME
+
+PROBLEM_JSON = "application/problem+json"
+
+# Connection lost, transaction to be retried, lock not to be had, server going or too busy; a table
+# or column that is not there yet: the schema has to be migrated.
+PASSING_SQLSTATES = ("08", "40", "53", "55P03", "57", "42P01", "42703")
+
+log = structlog.get_logger()
+
+
+class FieldError(BaseModel):
+    field: str = Field(description="Dotted path of the field", examples=["minimum_agents"])
+    message: str = Field(examples=["must not be over maximum_agents"])
+
+
+class Problem(BaseModel):
+    """What every error looks like."""
+
+    type: str = Field(examples=["about:blank"])
+    title: str = Field(examples=["Conflict"])
+    status: int = Field(examples=[409])
+    detail: str = Field(examples=["the top level already has a queue named 'films'"])
+    code: str = Field(description="Stable, for programs", examples=["jobqueue_name_taken"])
+    errors: list[FieldError] | None = Field(None, description="One for each wrong field (422)")
+
+
+class AppError(Exception):
+    """A refusal with a stable code; `detail` says what to do."""
+
+    status: ClassVar[int]
+    code: ClassVar[str]
+    title: ClassVar[str]
+
+    def __init__(self, detail: str, *, field: str | None = None) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.field = field
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {}
+
+
+class NotFound(AppError):
+    status, code, title = 404, "not_found", "Not found"
+
+
+class Conflict(AppError):
+    status, code, title = 409, "conflict", "Conflict"
+
+
+class Invalid(AppError):
+    status, code, title = 422, "invalid", "The request is wrong"
+
+
+class Unavailable(AppError):
+    """The database is away, busy or of another version: the same call may work later."""
+
+    status, code, title = 503, "unavailable", "Not available now"
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {"Retry-After": "1"}
+
+
+def responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """OpenAPI entries for the errors that a route can give, beside those that every route can."""
+    content = {PROBLEM_JSON: {"schema": {"$ref": "#/components/schemas/Problem"}}}
+    words = {
+        400: "The body is not JSON",
+        404: "No such thing",
+        409: "It conflicts with the state",
+        413: "The body is too large",
+        422: "The request itself is wrong",
+        503: "The database is away or busy; try again",
+    }
+    return {status: {"description": words[status], "content": content} for status in statuses}
+
+
+def install(app: FastAPI) -> None:
+    """Give every error of the app the one shape."""
+    app.add_exception_handler(AppError, _refusal)
+    app.add_exception_handler(HTTPException, _http)
+    app.add_exception_handler(RequestValidationError, _validation)
+    for away in (DBAPIError, PoolTimeout, OSError):
+        app.add_exception_handler(away, _database)
+    app.add_exception_handler(Exception, _unexpected)
+
+
+def _problem(
+    status: int,
+    code: str,
+    title: str,
+    detail: str,
+    errors: Sequence[FieldError] = (),
+    headers: Mapping[str, str] | None = None,
+) -> JSONResponse:
+    body = Problem(
+        type="about:blank",
+        title=title,
+        status=status,
+        detail=detail,
+        code=code,
+        errors=list(errors) or None,
+    )
+    return JSONResponse(
+        body.model_dump(exclude_none=True),
+        status_code=status,
+        media_type=PROBLEM_JSON,
+        headers=headers,
+    )
+
+
+async def _refusal(_: Request, refused: Exception) -> Response:
+    assert isinstance(refused, AppError)
+    named = [FieldError(field=refused.field, message=refused.detail)] if refused.field else []
+    return _problem(
+        refused.status, refused.code, refused.title, refused.detail, named, refused.headers
+    )
+
+
+async def _http(_: Request, raised: Exception) -> Response:
+    """What the framework itself refuses: an unknown path or method, a body too large or broken."""
+    assert isinstance(raised, HTTPException)
+    title = HTTPStatus(raised.status_code).phrase
+    code = title.lower().replace(" ", "_")
+    return _problem(raised.status_code, code, title, str(raised.detail), headers=raised.headers)
+
+
+async def _validation(_: Request, wrong: Exception) -> Response:
+    """Name each wrong field and what is wrong; the body is never sent back."""
+    assert isinstance(wrong, RequestValidationError)
+    errors = [
+        FieldError(field=_dotted(error["loc"]), message=error["msg"].removeprefix("Value error, "))
+        for error in wrong.errors()
+    ]
+    detail = "; ".join(f"{error.field}: {error.message}" for error in errors[:5])
+    return _problem(422, Invalid.code, Invalid.title, detail, errors)
+
+
+def _dotted(loc: Sequence[int | str]) -> str:
+    """("body", "jobs", 3, "title") → jobs.3.title; the whole body stays "body"."""
+    if loc[0] == "body" and all(isinstance(part, int) for part in loc[1:]):
+        return "body"  # not JSON at all: the number is a position
+    return ".".join(str(part)[:MAX_NAME] for part in loc[1:])
+
+
+async def _database(request: Request, failed: Exception) -> Response:
+    """The database is away, or a lock was not to be had in time: nothing was stored."""
+    if isinstance(failed, DBAPIError) and not _passing(failed):
+        return await _unexpected(request, failed)
+    log.warning("database_unavailable", path=request.url.path, error=str(failed).split("\n")[0])
+    away = Unavailable("the database is away or busy; nothing was stored: try again")
+    return await _refusal(request, away)
+
+
+def _passing(failed: DBAPIError) -> bool:
+    """Whether the same statement may succeed later."""
+    if failed.connection_invalidated:
+        return True
+    sqlstate = getattr(failed.orig, "sqlstate", None) or ""
+    return sqlstate.startswith(PASSING_SQLSTATES) or isinstance(
+        failed.orig.__cause__ if failed.orig else None, OSError
+    )
+
+
+async def _unexpected(request: Request, failed: Exception) -> Response:
+    log.error("request_failed", path=request.url.path, exc_info=failed)
+    return _problem(
+        500, "internal", "Internal error", "a fault of the service; its log has the details"
+    )

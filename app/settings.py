@@ -1,0 +1,62 @@
+"""The only reader of the environment: every setting, its unit, its default."""
+
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+Seconds = Annotated[float, Field(gt=0, le=86_400)]
+
+
+class Settings(BaseSettings):
+    """Settings from `FARMQUEUE_*`; a wrong one raises `pydantic.ValidationError` at start."""
+
+    model_config = SettingsConfigDict(env_prefix="FARMQUEUE_", frozen=True, extra="ignore")
+
+    database_url: Annotated[
+        str | None,
+        Field(description="PostgreSQL 15 or newer, postgresql://…; unset: the embedded one"),
+    ] = None
+    data_dir: Annotated[Path, Field(description="Where the embedded PostgreSQL keeps its data")] = (
+        Path(".farmqueue")
+    )
+    host: Annotated[str, Field(description="Address to listen on")] = "127.0.0.1"
+    port: Annotated[int, Field(ge=0, le=65_535, description="Port to listen on")] = 8000
+    root_path: Annotated[str, Field(description="Prefix that a proxy in front strips")] = ""
+    pool_size: Annotated[
+        int, Field(ge=2, le=1_000, description="Database connections of one process")
+    ] = 10
+    lease_seconds: Annotated[
+        Seconds,
+        Field(description="Silence after which an agent is offline and its work goes on elsewhere"),
+    ] = 60.0
+    reap_seconds: Annotated[
+        Seconds, Field(description="How often leases that ran out are looked for")
+    ] = 2.0
+    fallback_poll_seconds: Annotated[
+        Seconds, Field(description="How often waiting agents are tried again without any hint")
+    ] = 5.0
+    lock_timeout_seconds: Annotated[
+        Seconds, Field(description="Longest wait for a lock before the caller gets a 503")
+    ] = 10.0
+    max_body_bytes: Annotated[int, Field(ge=1_024, description="Largest request body")] = 10_000_000
+    log_format: Annotated[str, Field(pattern="^(console|json)$", description="console or json")] = (
+        "console"
+    )
+
+    @property
+    def heartbeat_seconds(self) -> float:
+        """How often an agent should call: three chances within its lease."""
+        return self.lease_seconds / 3
+
+    @field_validator("database_url")
+    @classmethod
+    def _driver(cls, url: str | None) -> str | None:
+        """Accept the URL forms that operators paste, and name the driver that is used."""
+        if not url:
+            return None
+        scheme, _, rest = url.partition("://")
+        if scheme not in {"postgres", "postgresql", "postgresql+asyncpg"}:
+            raise ValueError("must begin with postgresql://; no other database is supported")
+        return f"postgresql+asyncpg://{rest}"

@@ -1,0 +1,103 @@
+"""A database server for the run, a fresh migrated database for each test, the app over it."""
+
+import asyncio
+import os
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from uuid import uuid4
+
+import asyncpg
+import httpx
+import pytest
+from fastapi import FastAPI
+
+from app.db.embedded import database_url
+from app.db.migrations import upgrade_at
+from app.main import create_app
+from app.settings import Settings
+from tests.farm import Farm
+
+SHM = Path("/dev/shm")  # noqa: S108  # memory, where there is such a thing
+TEMPLATE = "farm_template"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _own_environment() -> None:
+    """No test listens to the settings of whoever runs it."""
+    for name in [name for name in os.environ if name.startswith("FARMQUEUE_")]:
+        del os.environ[name]
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[str]:
+    """URL of a PostgreSQL of this run's own, durable enough for tests."""
+    with (
+        tempfile.TemporaryDirectory(dir=SHM if SHM.is_dir() else None, prefix="fq") as home,
+        database_url(Settings(data_dir=Path(home))) as url,
+    ):
+        asyncio.run(_prepare(url))
+        yield url
+
+
+async def _prepare(url: str) -> None:
+    await execute(url, "ALTER SYSTEM SET fsync = off")
+    await execute(url, "ALTER SYSTEM SET synchronous_commit = off")
+    await execute(url, "ALTER SYSTEM SET max_connections = 300")
+    await execute(url, "SELECT pg_reload_conf()")
+    await execute(url, f"CREATE DATABASE {TEMPLATE}")
+    await upgrade_at(Settings(), _database(url, TEMPLATE))
+
+
+async def execute(url: str, statement: str) -> None:
+    connection = await asyncpg.connect(url.replace("+asyncpg", ""))
+    try:
+        await connection.execute(statement)
+    finally:
+        await connection.close()
+
+
+def _database(url: str, name: str) -> str:
+    before, _, query = url.partition("?")
+    return f"{before.rsplit('/', 1)[0]}/{name}?{query}"
+
+
+@asynccontextmanager
+async def fresh_database(server: str) -> AsyncIterator[str]:
+    """URL of a database with the newest schema, dropped at the end."""
+    name = f"farm_{uuid4().hex}"
+    await execute(server, f"CREATE DATABASE {name} TEMPLATE {TEMPLATE} STRATEGY file_copy")
+    yield _database(server, name)
+    await execute(server, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture
+async def database(server: str) -> AsyncIterator[str]:
+    async with fresh_database(server) as url:
+        yield url
+
+
+@pytest.fixture
+def settings() -> Settings:
+    return Settings()
+
+
+@pytest.fixture
+async def app(database: str, settings: Settings) -> AsyncIterator[FastAPI]:
+    app = create_app(settings, database)
+    async with app.router.lifespan_context(app):
+        yield app
+
+
+@pytest.fixture
+async def client(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
+    """Talks to the app in this process."""
+    transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+    async with httpx.AsyncClient(transport=transport, base_url="http://farm") as client:
+        yield client
+
+
+@pytest.fixture
+def farm(client: httpx.AsyncClient) -> Farm:
+    return Farm(client)
