@@ -1,0 +1,202 @@
+"""Agents come, live, change and go. Whatever takes work back holds the farm lock."""
+
+from collections.abc import Mapping
+from typing import Any
+from uuid import UUID, uuid4
+
+from sqlalchemy import RowMapping
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from app.agents import store
+from app.agents.schemas import (
+    Agent,
+    AgentChange,
+    AgentRegister,
+    AssignmentBrief,
+    Heartbeat,
+    HeartbeatAnswer,
+    part_of,
+)
+from app.db.engine import hint, lock_farm
+from app.db.refusals import refused_as
+from app.errors import AppError, Conflict, Invalid
+from app.history.store import record
+from app.policy.states import AgentState, EndedBecause, Mode, agent_state
+from app.policy.task_ids import task_id
+from app.scheduler.cycle import AgentNotFound
+from app.scheduler.ending import take_back
+from app.settings import Settings
+
+
+class AgentAddressTaken(Conflict):
+    """Another agent is known at this hostname and port."""
+
+    code = "agent_address_taken"
+
+
+# What an agent becomes when it is told a state.
+_TOLD: Mapping[AgentState, dict[str, Any]] = {
+    AgentState.ONLINE: {"mode": Mode.ENABLED},
+    AgentState.DRAINING: {"mode": Mode.DRAINING},
+    AgentState.DISABLED: {"mode": Mode.DISABLED},
+    AgentState.OFFLINE: {"online": False},
+}
+
+_TAKEN_BACK = {
+    AgentState.DISABLED: EndedBecause.AGENT_DISABLED,
+    AgentState.OFFLINE: EndedBecause.AGENT_OFFLINE,
+}
+
+
+async def register(
+    connection: AsyncConnection, asked: AgentRegister, settings: Settings, caller: str
+) -> tuple[Agent, bool]:
+    """The agent, online with these facts; True if it is new.
+
+    Under the farm lock, so that of two equal registrations at once the second finds the first.
+    """
+    await lock_farm(connection)
+    known = await store.known(connection, asked.id, asked.hostname, asked.port)
+    agent_id = known["id"] if known else asked.id or uuid4()
+    facts = asked.model_dump(exclude={"id"})
+    facts["free_ram"] = asked.ram if asked.free_ram is None else asked.free_ram
+    with refused_as(_taken(asked)):
+        if known:
+            await store.change(connection, agent_id, facts)
+            await store.come_online(connection, agent_id, None, settings.lease_seconds)
+        else:
+            await store.add(connection, agent_id, facts, settings.lease_seconds)
+    action = "agent.returned" if known else "agent.registered"
+    await record(connection, caller, action, agent_id=agent_id, detail=facts)
+    await hint(connection)
+    return await get(connection, agent_id), known is None
+
+
+async def get(connection: AsyncConnection, agent_id: UUID) -> Agent:
+    return _agent(await _row(connection, agent_id))
+
+
+async def page(
+    connection: AsyncConnection,
+    state: AgentState | None,
+    hostname: str | None,
+    after: UUID | None,
+    limit: int,
+) -> list[Agent]:
+    return [_agent(row) for row in await store.page(connection, state, hostname, after, limit)]
+
+
+async def change(
+    connection: AsyncConnection, agent_id: UUID, asked: AgentChange, caller: str
+) -> Agent:
+    await lock_farm(connection)
+    stored = await _row(connection, agent_id)
+    values = _memory(stored, asked.sent())
+    state = values.pop("state", None)
+    values |= _TOLD.get(state, {})
+    changed = {name: value for name, value in values.items() if stored[name] != value}
+    if changed:
+        await store.change(connection, agent_id, changed)
+        detail = {"from": {name: stored[name] for name in changed}, "to": changed}
+        await record(connection, caller, "agent.changed", agent_id=agent_id, detail=detail)
+    if state in _TAKEN_BACK:
+        await take_back(connection, _TAKEN_BACK[state], caller, agent_ids=[agent_id])
+    await hint(connection)
+    return await get(connection, agent_id)
+
+
+async def remove(connection: AsyncConnection, agent_id: UUID, caller: str) -> None:
+    """Forget an agent, its work taken back; one that is not there is forgotten already."""
+    await store.forget_assignments(connection, agent_id)
+    await lock_farm(connection)
+    await take_back(connection, EndedBecause.AGENT_DELETED, caller, agent_ids=[agent_id])
+    gone = await store.remove(connection, agent_id)
+    if gone is not None:
+        detail = dict(gone)
+        await record(connection, caller, "agent.deleted", agent_id=agent_id, detail=detail)
+        await hint(connection)
+
+
+async def heartbeat(
+    connection: AsyncConnection,
+    agent_id: UUID,
+    asked: Heartbeat,
+    settings: Settings,
+    caller: str,
+) -> HeartbeatAnswer:
+    """Renew the lease, and say what to stop. Only an agent that was offline takes the farm lock."""
+    lease = await store.renew(connection, agent_id, asked.free_ram, settings.lease_seconds)
+    if lease is None:
+        lease = await _return(connection, agent_id, asked, settings, caller)
+    return HeartbeatAnswer(
+        heartbeat_seconds=settings.heartbeat_seconds,
+        lease_expires_at=lease["lease_expires_at"],
+        state=agent_state(lease["mode"], online=lease["online"]),
+        stop=await store.to_stop(connection, agent_id, asked.assignment_id),
+    )
+
+
+async def _return(
+    connection: AsyncConnection,
+    agent_id: UUID,
+    asked: Heartbeat,
+    settings: Settings,
+    caller: str,
+) -> RowMapping:
+    """The lease of an agent that was offline: it may have work again."""
+    await lock_farm(connection)
+    lease = await store.come_online(connection, agent_id, asked.free_ram, settings.lease_seconds)
+    if lease is None:
+        raise _not_found(agent_id)
+    await record(connection, caller, "agent.returned", agent_id=agent_id)
+    await hint(connection)
+    return lease
+
+
+def _memory(stored: RowMapping, values: dict[str, Any]) -> dict[str, Any]:
+    """Free memory that is sent must fit; free memory that is stored follows less memory down."""
+    ram = values.get("ram", stored["ram"])
+    try:
+        part_of(ram, values.get("free_ram"))
+    except ValueError as wrong:
+        raise Invalid(str(wrong), field="free_ram") from wrong
+    return {"free_ram": min(stored["free_ram"], ram)} | values
+
+
+def _taken(asked: AgentRegister) -> dict[str, AppError]:
+    where = f"{asked.hostname}:{asked.port}"
+    refusal = AgentAddressTaken(f"another agent is at {where}: delete it, or take another port")
+    return {"uq_agents_hostname_port": refusal}
+
+
+async def _row(connection: AsyncConnection, agent_id: UUID) -> RowMapping:
+    row = await store.get(connection, agent_id)
+    if row is None:
+        raise _not_found(agent_id)
+    return row
+
+
+def _not_found(agent_id: UUID) -> AgentNotFound:
+    return AgentNotFound(f"there is no agent {agent_id}: register it with POST /agents")
+
+
+def _agent(row: RowMapping) -> Agent:
+    return Agent(
+        **{name: row[name] for name in _AS_STORED},
+        state=agent_state(row["mode"], online=row["online"]),
+        lease_expires_at=row["lease_expires_at"] if row["online"] else None,
+        assignment=None if row["assignment_id"] is None else _brief(row),
+    )
+
+
+def _brief(row: RowMapping) -> AssignmentBrief:
+    return AssignmentBrief(
+        id=row["assignment_id"],
+        job_id=row["job_id"],
+        title=row["title"],
+        task_ids=[task_id(row["job_id"], ordinal) for ordinal in row["ordinals"]],
+        started_at=row["started_at"],
+    )
+
+
+_AS_STORED = Agent.model_fields.keys() - {"state", "lease_expires_at", "assignment"}

@@ -1,0 +1,13 @@
+"""Who asks, for the history."""
+
+from typing import Annotated
+
+from fastapi import Depends
+
+
+def caller() -> str:
+    """The name under which a request's changes are recorded."""
+    return "api"
+
+
+Caller = Annotated[str, Depends(caller)]

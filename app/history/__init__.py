@@ -1,0 +1,1 @@
+"""Who did what to which queue, job, task, assignment, when."""

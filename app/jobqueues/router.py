@@ -1,0 +1,81 @@
+"""Routes of the queue tree."""
+
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Query
+
+from app.caller import Caller
+from app.db.engine import Transaction
+from app.errors import responses
+from app.fields import Cursor, Fullpath, Id, Limit, Name, Page, PathId, page_of
+from app.jobqueues import service
+from app.jobqueues.schemas import (
+    JobQueue,
+    JobQueueChange,
+    JobQueueCreate,
+    JobQueueDetails,
+    TreeNode,
+)
+
+router = APIRouter(prefix="/jobqueues", tags=["job queues"])
+
+
+@router.post("", status_code=201, summary="Add a queue to the tree", responses=responses(409))
+async def create(asked: JobQueueCreate, connection: Transaction, caller: Caller) -> JobQueue:
+    """Names are unique among siblings, the top level included (409)."""
+    return await service.create(connection, asked, caller)
+
+
+@router.get("", summary="List queues, by id")
+async def page(
+    connection: Transaction,
+    parent_jobqueue_id: Annotated[
+        Id | Literal["null"] | None, Query(description="Only its children; `null`: the top level")
+    ] = None,
+    fullpath: Annotated[Fullpath | None, Query(description="Only the queue of this path")] = None,
+    name: Annotated[Name | None, Query(description="Only queues of this name")] = None,
+    limit: Limit = 100,
+    cursor: Cursor = 0,
+) -> Page[JobQueue]:
+    asked = {"parent_jobqueue_id": parent_jobqueue_id, "fullpath": fullpath, "name": name}
+    matching: dict[str, Any] = {
+        column: None if value == "null" else value
+        for column, value in asked.items()
+        if value is not None
+    }
+    return page_of(await service.page(connection, matching, cursor, limit + 1), limit)
+
+
+@router.get("/tree", summary="The whole tree, or a part of it", responses=responses(404))
+async def tree(
+    connection: Transaction,
+    root: Annotated[Id | None, Query(description="Only this queue and what hangs below")] = None,
+) -> TreeNode:
+    """Each node with its limits, its agents and its tasks, in or below it."""
+    return await service.tree(connection, root)
+
+
+@router.get("/{jobqueue_id}", summary="One queue and its neighbours", responses=responses(404))
+async def details(jobqueue_id: PathId, connection: Transaction) -> JobQueueDetails:
+    return await service.details(connection, jobqueue_id)
+
+
+@router.patch(
+    "/{jobqueue_id}", summary="Change, rename or move a queue", responses=responses(404, 409)
+)
+async def change(
+    jobqueue_id: PathId, asked: JobQueueChange, connection: Transaction, caller: Caller
+) -> JobQueue:
+    """Every fullpath below follows; a move under itself or its descendant is a 409.
+
+    Lowering a maximum takes nothing away: no new agent comes until fewer work there.
+    """
+    return await service.change(connection, jobqueue_id, asked, caller)
+
+
+@router.delete(
+    "/{jobqueue_id}", status_code=204, summary="Delete an empty queue", responses=responses(409)
+)
+async def remove(jobqueue_id: PathId, connection: Transaction, caller: Caller) -> None:
+    """409 while it has children or jobs; 204 as well where it did not exist."""
+    await service.remove(connection, jobqueue_id, caller)

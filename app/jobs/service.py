@@ -1,0 +1,164 @@
+"""What may be done to a job once it is there. Every edit holds the farm lock."""
+
+import json
+from typing import Any
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from app.db.engine import hint, lock_farm
+from app.errors import Conflict, Invalid
+from app.fields import within
+from app.history.store import record
+from app.jobqueues.service import resolve
+from app.jobs import reading, store
+from app.jobs.schemas import Job, JobChange, apart
+from app.jobs.submission import check_parents
+from app.policy.states import EndedBecause
+from app.scheduler.ending import take_back
+
+NAMED = 3
+
+
+class JobHasDependents(Conflict):
+    """Other jobs wait for it, and would wait for nothing."""
+
+    code = "job_has_dependents"
+
+
+class JobCycle(Invalid):
+    """A job would wait for itself."""
+
+    code = "job_cycle"
+
+
+async def change(connection: AsyncConnection, job_id: int, asked: JobChange, caller: str) -> Job:
+    await lock_farm(connection)
+    stored = (await reading.get(connection, job_id)).model_dump()
+    values = asked.sent()
+    if {"queue", "job_queue_id"} & values.keys():
+        fullpath = values.pop("queue", None)
+        field = "job_queue_id" if fullpath is None else "queue"
+        values["job_queue_id"] = await resolve(connection, asked.job_queue_id, fullpath, field)
+    _check_pairs(stored, values)
+    if "parents" in values:
+        await _check_parents(connection, job_id, values["parents"])
+    changed = {name: value for name, value in values.items() if _differ(stored[name], value)}
+    if changed:
+        await _apply(connection, stored, changed, caller)
+    return await reading.get(connection, job_id)
+
+
+async def remove(connection: AsyncConnection, job_id: int, caller: str) -> None:
+    """Delete a job and take back what runs of it; one that is not there is deleted already."""
+    await store.forget_ended(connection, job_id)
+    await store.forget_assignments(connection, job_id)
+    await lock_farm(connection)
+    stored = await store.lock_for_deletion(connection, job_id)
+    if stored is None:
+        return
+    if stored["tasks_done"] < stored["tasks_total"]:
+        await _check_dependents(connection, job_id)
+    await take_back(connection, EndedBecause.JOB_DELETED, caller, job_ids=[job_id])
+    await store.remove(connection, job_id)
+    detail = {"title": stored["title"]}
+    await record(connection, caller, "job.deleted", job_id=job_id, detail=detail)
+    await hint(connection)
+
+
+async def pause(connection: AsyncConnection, job_id: int, caller: str, *, stop: bool) -> Job:
+    """Nothing new goes out; what runs may finish, unless `stop` takes it back at once."""
+    await _set_paused(connection, job_id, True, caller)
+    if stop:
+        await take_back(connection, EndedBecause.JOB_STOPPED, caller, job_ids=[job_id])
+        await hint(connection)
+    return await reading.get(connection, job_id)
+
+
+async def resume(connection: AsyncConnection, job_id: int, caller: str) -> Job:
+    await _set_paused(connection, job_id, False, caller)
+    return await reading.get(connection, job_id)
+
+
+async def rerun(connection: AsyncConnection, job_id: int, caller: str) -> Job:
+    """Every task waits again as if it were new, but for those that run."""
+    await store.forget_ended(connection, job_id)
+    await lock_farm(connection)
+    before = await reading.get(connection, job_id)
+    await store.rerun(connection, job_id)
+    return await _told(connection, before, "job.rerun", caller)
+
+
+async def rerun_failed(connection: AsyncConnection, job_id: int, caller: str) -> Job:
+    """The failed tasks wait again with their failures forgotten; all others stay as they are."""
+    again = await store.retry_failed(connection, job_id)
+    await lock_farm(connection)
+    before = await reading.get(connection, job_id)
+    if again["tasks"] == 0:
+        return before
+    await store.wait_again(connection, job_id, again)
+    return await _told(connection, before, "job.rerun_failed", caller)
+
+
+async def _told(connection: AsyncConnection, before: Job, action: str, caller: str) -> Job:
+    detail = {"tasks": before.tasks.model_dump()}
+    await record(connection, caller, action, job_id=before.id, detail=detail)
+    await hint(connection)
+    return await reading.get(connection, before.id)
+
+
+async def _set_paused(connection: AsyncConnection, job_id: int, paused: bool, caller: str) -> None:
+    await lock_farm(connection)
+    stored = await reading.get(connection, job_id)
+    if stored.paused != paused:
+        await store.change(connection, job_id, {"paused": paused})
+        action = "job.paused" if paused else "job.resumed"
+        await record(connection, caller, action, job_id=job_id)
+        await hint(connection)
+
+
+async def _apply(
+    connection: AsyncConnection, stored: dict[str, Any], changed: dict[str, Any], caller: str
+) -> None:
+    columns = {name: value for name, value in changed.items() if name != "parents"}
+    if columns:
+        await store.change(connection, stored["id"], columns)
+    if "parents" in changed:
+        await store.set_parents(connection, stored["id"], changed["parents"])
+    detail = {"from": {name: stored[name] for name in changed}, "to": changed}
+    await record(connection, caller, "job.changed", job_id=stored["id"], detail=detail)
+    await hint(connection)
+
+
+def _check_pairs(stored: dict[str, Any], values: dict[str, Any]) -> None:
+    """A limit or tag that is sent must agree with the other half, which may be stored."""
+    both = stored | values
+    for low, high, agree in (
+        ("minimum_agents", "maximum_agents", within),
+        ("required_tags", "excluded_tags", apart),
+    ):
+        try:
+            agree(both[low], both[high])
+        except ValueError as wrong:
+            raise Invalid(str(wrong), field=low if low in values else high) from wrong
+
+
+async def _check_parents(connection: AsyncConnection, job_id: int, parents: list[int]) -> None:
+    check_parents(parents, await store.existing(connection, parents))
+    if await store.is_above(connection, job_id, parents):
+        raise JobCycle(f"job {job_id} would wait for itself", field="parents")
+
+
+async def _check_dependents(connection: AsyncConnection, job_id: int) -> None:
+    waiting = await store.unfinished_dependents(connection, job_id)
+    if waiting:
+        shown = [f"{job['id']} ({job['title']})" for job in waiting[:NAMED]]
+        more = ", …" if len(waiting) > NAMED else ""
+        raise JobHasDependents(
+            f"job {job_id} is not done and these wait for it: {', '.join(shown)}{more};"
+            " delete them first, or give them other parents"
+        )
+
+
+def _differ(stored: object, asked: object) -> bool:
+    """Told by their JSON: to an agent 1, 1.0 and true differ, and so does the order of keys."""
+    return json.dumps(stored) != json.dumps(asked)

@@ -1,0 +1,186 @@
+"""Jobs come in: one, or a batch of which all are stored or none.
+
+It takes no farm lock: a new job adds nothing to what agents hold.
+"""
+
+import asyncio
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from sqlalchemy.dialects.postgresql.ranges import MultiRange, Range
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from app.db.engine import hint
+from app.db.refusals import refused_as
+from app.db.tables import MAX_TASKS
+from app.errors import AppError, Invalid
+from app.history.store import record_all
+from app.jobqueues.service import ROOT, NoSuchQueue
+from app.jobs import reading, store
+from app.jobs.schemas import BatchJob, Job, JobCreate
+from app.policy.frames import Frames, FramesRefused, parse, stepped
+
+
+class NoSuchParent(Invalid):
+    """A body names a parent job that is not there."""
+
+    code = "no_such_job"
+
+
+async def submit(connection: AsyncConnection, asked: JobCreate, caller: str) -> Job:
+    [job] = await _store(connection, [asked], [""], caller)
+    return job
+
+
+async def submit_batch(
+    connection: AsyncConnection, asked: Sequence[BatchJob], caller: str
+) -> list[Job]:
+    """The jobs stored, in the order given; an error names the place of the job that caused it."""
+    places = [f"jobs.{place}." for place in range(len(asked))]
+    for place, job in enumerate(asked):
+        if any(earlier >= place for earlier in job.after):
+            raise Invalid("must name earlier jobs of the batch", field=f"{places[place]}after")
+    return await _store(connection, asked, places, caller)
+
+
+async def _store(
+    connection: AsyncConnection, asked: Sequence[JobCreate], places: Sequence[str], caller: str
+) -> list[Job]:
+    """Store the jobs in a number of statements that does not depend on how many they are."""
+    queues = await _queues(connection, asked)
+    parents = await store.existing(connection, [id_ for job in asked for id_ in job.parents])
+    # Beside the loop that answers agents: ranges that cross each other take long to sort out.
+    rows = await asyncio.to_thread(_rows, asked, places, queues, parents)
+    with refused_as(_gone()):
+        job_ids = await store.add_all(connection, rows)
+        await store.depend(connection, _pairs(asked, job_ids))
+    await record_all(
+        connection, [_event(*made, caller) for made in zip(job_ids, rows, strict=True)]
+    )
+    await hint(connection)
+    stored = {job.id: job for job in await reading.get_all(connection, job_ids)}
+    return [stored[job_id] for job_id in job_ids]
+
+
+def _rows(
+    asked: Sequence[JobCreate],
+    places: Sequence[str],
+    queues: Mapping[int | str, int],
+    parents: set[int],
+) -> list[dict[str, Any]]:
+    rows = []
+    for job, place in zip(asked, places, strict=True):
+        with _fields_under(place):
+            check_parents(job.parents, parents)
+            rows.append(_row(job, queues))
+    return rows
+
+
+@contextmanager
+def _fields_under(place: str) -> Iterator[None]:
+    """Errors raised inside name their field with the job's place in front."""
+    try:
+        yield
+    except AppError as refused:
+        refused.field = f"{place}{refused.field}"
+        raise
+
+
+async def _queues(
+    connection: AsyncConnection, asked: Sequence[JobCreate]
+) -> Mapping[int | str, int]:
+    ids = {job.job_queue_id for job in asked if job.job_queue_id is not None}
+    fullpaths = {job.queue.rstrip("/") for job in asked if job.queue is not None}
+    return await store.queues_named(connection, sorted(ids), sorted(fullpaths))
+
+
+def check_parents(parents: Sequence[int], existing: set[int]) -> None:
+    missing = [str(parent_id) for parent_id in parents if parent_id not in existing]
+    if missing:
+        raise NoSuchParent(f"there is no job with id {', '.join(missing)}", field="parents")
+
+
+def _row(asked: JobCreate, queues: Mapping[int | str, int]) -> dict[str, Any]:
+    frames = _frames(asked)
+    total = _total(asked, frames)
+    values = asked.model_dump(exclude={"queue", "parents", "after"})
+    return values | {
+        "job_queue_id": _queue_id(asked, queues),
+        "start": frames[0] if asked.start is None else asked.start,
+        "end": frames[len(frames) - 1] if asked.end is None else asked.end,
+        "by": asked.by if asked.frames is None else frames.by,
+        "frames": str(frames),
+        "tasks_total": total,
+        "waiting": MultiRange([Range(0, total)]),
+    }
+
+
+def _queue_id(asked: JobCreate, queues: Mapping[int | str, int]) -> int | None:
+    if asked.queue == ROOT:
+        return None
+    if asked.queue is not None:
+        found = queues.get(asked.queue.rstrip("/"))
+        if found is None:
+            raise NoSuchQueue(f"there is no queue {asked.queue[:200]}", field="queue")
+        return found
+    if asked.job_queue_id is not None and asked.job_queue_id not in queues:
+        raise NoSuchQueue(f"there is no queue with id {asked.job_queue_id}", field="job_queue_id")
+    return asked.job_queue_id
+
+
+def _frames(asked: JobCreate) -> Frames:
+    try:
+        return _asked_frames(asked)
+    except FramesRefused as refused:
+        field = "end" if asked.frames is None else "frames"
+        raise Invalid(str(refused), field=field) from refused
+
+
+def _asked_frames(asked: JobCreate) -> Frames:
+    """By `frames`, or by start, end and by: one of the two ways."""
+    stepwise = asked.start is not None or asked.end is not None or "by" in asked.model_fields_set
+    if asked.frames is not None and stepwise:
+        raise Invalid("give either frames or start, end and by, not both", field="frames")
+    if asked.frames is not None:
+        return parse(asked.frames)
+    if asked.start is None or asked.end is None:
+        missing = "start" if asked.start is None else "end"
+        raise Invalid("give start and end, or frames such as 1-10x2,20", field=missing)
+    return stepped(asked.start, asked.end, asked.by)
+
+
+def _total(asked: JobCreate, frames: Frames) -> int:
+    total = len(frames) * asked.num_tiles
+    if total > MAX_TASKS:
+        raise Invalid(
+            f"{len(frames)} frames of {asked.num_tiles} tiles are {total} tasks:"
+            f" at most {MAX_TASKS} are allowed",
+            field="num_tiles",
+        )
+    return total
+
+
+def _pairs(asked: Sequence[JobCreate], job_ids: Sequence[int]) -> list[tuple[int, int]]:
+    """Each job with each of its parents, those of the same batch too."""
+    pairs = []
+    for job, job_id in zip(asked, job_ids, strict=True):
+        earlier = {job_ids[place] for place in job.after} if isinstance(job, BatchJob) else set()
+        pairs += [(job_id, parent_id) for parent_id in sorted({*job.parents, *earlier})]
+    return pairs
+
+
+def _event(job_id: int, row: Mapping[str, Any], caller: str) -> dict[str, Any]:
+    shown = ("title", "job_queue_id", "frames", "tasks_total", "minimum_agents", "maximum_agents")
+    detail = {name: row[name] for name in shown}
+    return {"actor": caller, "action": "job.submitted", "job_id": job_id, "detail": detail}
+
+
+def _gone() -> dict[str, AppError]:
+    """What may be deleted while the jobs are on their way in."""
+    return {
+        "fk_jobs_job_queue_id": NoSuchQueue("the queue was just deleted", field="job_queue_id"),
+        "fk_job_dependencies_parent_job_id": NoSuchParent(
+            "a parent was just deleted", field="parents"
+        ),
+    }

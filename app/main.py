@@ -1,0 +1,96 @@
+"""The service put together: routers, lifespan, error handling. Nothing else."""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import uvicorn
+from fastapi import FastAPI
+
+from app import docs_pages, errors, health, logs, openapi
+from app.agents.router import router as agents
+from app.body_limit import BodyLimit
+from app.db.embedded import database_url
+from app.db.engine import create_engine
+from app.db.migrations import upgrade_at
+from app.history.router import router as history
+from app.jobqueues.router import router as jobqueues
+from app.jobs.router import router as jobs
+from app.scheduler.desk import Desk
+from app.scheduler.listener import listen
+from app.scheduler.reaper import reap_for_ever
+from app.scheduler.router import router as work
+from app.settings import Settings
+
+GRACE_SECONDS = 8
+
+
+def create_app(settings: Settings, url: str) -> FastAPI:
+    """The ASGI app over the database at `url` (postgresql+asyncpg://…)."""
+    app = FastAPI(
+        lifespan=lifespan,
+        root_path=settings.root_path,
+        docs_url=None,
+        redoc_url=None,
+        **openapi.ABOUT,
+    )
+    app.state.settings = settings
+    app.state.url = url
+    app.add_middleware(BodyLimit, max_bytes=settings.max_body_bytes)
+    errors.install(app)
+    for router in (jobqueues, jobs, agents, work, history, health.router):
+        app.include_router(router)
+    docs_pages.mount(app)
+    openapi.install(app)
+    return app
+
+
+@asynccontextmanager
+async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+    """The engine, the desk, and what runs beside the requests."""
+    state = app.state
+    state.engine = create_engine(state.settings, state.url)
+    state.desk = Desk(state.engine, state.settings)
+    state.background = [
+        asyncio.create_task(state.desk.run(), name="desk"),
+        asyncio.create_task(listen(state.url, state.desk), name="listener"),
+        asyncio.create_task(reap_for_ever(state.engine, state.settings), name="reaper"),
+    ]
+    yield
+    for task in state.background:
+        task.cancel()
+    await asyncio.gather(*state.background, return_exceptions=True)
+    await state.engine.dispose()
+
+
+class Server(uvicorn.Server):
+    """A server that answers the polls that wait before it waits for its connections to end."""
+
+    def __init__(self, config: uvicorn.Config, app: FastAPI) -> None:
+        super().__init__(config)
+        self.app = app
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self.app.state.desk.close()
+        await super().shutdown(sockets)
+
+
+def serve() -> None:
+    """Run the service as the environment says, until SIGTERM or SIGINT."""
+    settings = Settings()
+    logs.configure(settings.log_format)
+    with database_url(settings) as url:
+        if settings.database_url is None:
+            asyncio.run(upgrade_at(settings, url))
+        app = create_app(settings, url)
+        config = uvicorn.Config(
+            app,
+            host=settings.host,
+            port=settings.port,
+            log_config=None,
+            access_log=False,
+            timeout_graceful_shutdown=GRACE_SECONDS,
+            server_header=False,
+        )
+        Server(config, app).run()

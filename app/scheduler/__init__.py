@@ -1,0 +1,1 @@
+"""Agents get work: polls, assignments, reports, leases."""

@@ -1,0 +1,71 @@
+"""Ending assignments before they are done: their unfinished tasks wait again, exactly once."""
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from app.policy.states import EndedBecause
+
+# `ended_at IS NULL` is the fence: whoever comes second ends nothing and frees nothing.
+_TAKE_BACK = text("""
+WITH ended AS (
+    UPDATE assignments SET ended_at = clock_timestamp(), ended_because = :because
+    WHERE ended_at IS NULL AND (
+        agent_id = ANY(CAST(:agent_ids AS uuid[]))
+        OR job_id = ANY(CAST(:job_ids AS bigint[]))
+        OR id = ANY(CAST(:assignment_ids AS bigint[]))
+    )
+    RETURNING id, agent_id, job_id
+),
+freed AS (
+    UPDATE tasks t SET state = 'waiting', progress = 0
+    FROM ended e WHERE t.assignment_id = e.id AND t.state = 'running'
+    RETURNING t.job_id, t.ordinal, t.assignment_id
+),
+waiting_again AS (
+    UPDATE jobs j SET waiting = j.waiting + f.ordinals
+    FROM (
+        SELECT job_id, range_agg(int4range(ordinal, ordinal + 1)) AS ordinals
+        FROM freed GROUP BY job_id
+    ) f
+    WHERE j.id = f.job_id
+),
+told AS (
+    INSERT INTO history (actor, action, agent_id, job_id, assignment_id, detail)
+    SELECT :caller, 'assignment.ended', e.agent_id, e.job_id, e.id, jsonb_build_object(
+        'because', CAST(:because AS text),
+        'tasks', (SELECT coalesce(jsonb_agg(f.ordinal ORDER BY f.ordinal), '[]')
+                  FROM freed f WHERE f.assignment_id = e.id)
+    )
+    FROM ended e ORDER BY e.id
+)
+SELECT count(*) FROM ended
+""")
+
+
+async def take_back(
+    connection: AsyncConnection,
+    because: EndedBecause,
+    caller: str,
+    *,
+    agent_ids: Sequence[UUID] = (),
+    job_ids: Sequence[int] = (),
+    assignment_ids: Sequence[int] = (),
+) -> int:
+    """End the active assignments of these agents and jobs; their unfinished tasks wait again.
+
+    The caller holds the farm lock. Returns how many assignments ended.
+    """
+    ended: int | None = await connection.scalar(
+        _TAKE_BACK,
+        {
+            "because": because,
+            "caller": caller,
+            "agent_ids": list(agent_ids),
+            "job_ids": list(job_ids),
+            "assignment_ids": list(assignment_ids),
+        },
+    )
+    return ended or 0

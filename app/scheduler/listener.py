@@ -1,0 +1,48 @@
+"""Hints of other replicas, over a connection of their own. A hint may be lost; the desk copes."""
+
+import asyncio
+from typing import Any
+
+import asyncpg
+import structlog
+
+from app import metrics
+from app.db.engine import CHANNEL
+from app.scheduler.desk import Desk
+
+log = structlog.get_logger()
+
+HEARTBEAT_SECONDS = 10
+RECONNECT_SECONDS = 1
+
+
+async def listen(url: str, desk: Desk) -> None:
+    """Stir the desk at every hint but its own; connect again for ever."""
+    while True:
+        try:
+            await _listen_once(url.replace("postgresql+asyncpg://", "postgresql://", 1), desk)
+        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError) as lost:
+            log.warning("listener_lost", error=str(lost), retry_seconds=RECONNECT_SECONDS)
+        metrics.LISTENING.set(0)
+        await asyncio.sleep(RECONNECT_SECONDS)
+
+
+async def _listen_once(url: str, desk: Desk) -> None:
+    connection = await asyncpg.connect(url, timeout=10)
+    try:
+        await connection.add_listener(CHANNEL, _heard(desk))
+        metrics.LISTENING.set(1)
+        desk.stir()  # whatever was said while nobody listened
+        while True:
+            await asyncio.sleep(HEARTBEAT_SECONDS)
+            await connection.execute("SELECT 1", timeout=HEARTBEAT_SECONDS)
+    finally:
+        connection.terminate()
+
+
+def _heard(desk: Desk) -> Any:
+    def heard(_connection: object, _pid: int, _channel: str, sender: str) -> None:
+        if sender != desk.name:
+            desk.stir()
+
+    return heard

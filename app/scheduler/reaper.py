@@ -1,0 +1,42 @@
+"""Leases that ran out: the agent is offline, its tasks wait again."""
+
+import asyncio
+
+import structlog
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from app import metrics
+from app.db.engine import hint, lock_farm
+from app.errors import AppError
+from app.policy.states import EndedBecause
+from app.scheduler import store
+from app.scheduler.ending import take_back
+from app.settings import Settings
+
+log = structlog.get_logger()
+
+
+async def reap_for_ever(engine: AsyncEngine, settings: Settings) -> None:
+    while True:
+        await asyncio.sleep(settings.reap_seconds)
+        try:
+            async with engine.begin() as connection:
+                await reap(connection)
+        except (SQLAlchemyError, AppError, OSError) as failed:
+            log.warning("reaper_failed", error=str(failed).split("\n")[0])
+
+
+async def reap(connection: AsyncConnection) -> int:
+    """Take back the work of every agent whose lease ran out; returns how many there were."""
+    if not await store.any_expired(connection):
+        return 0
+    await lock_farm(connection)
+    silent = await store.expire(connection)
+    ended = await take_back(connection, EndedBecause.LEASE_LOST, "reaper", agent_ids=silent)
+    if ended:
+        await hint(connection)
+    for agent_id in silent:
+        log.warning("lease_lost", agent_id=str(agent_id))
+    metrics.LEASES_LOST.inc(len(silent))
+    return len(silent)

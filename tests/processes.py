@@ -1,0 +1,61 @@
+"""The service as a real process, on a free port of this machine."""
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+
+START_SECONDS = 90
+
+
+@contextmanager
+def service(database: str, log: Path, **settings: object) -> Iterator[str]:
+    """A process that serves `database`; its URL, once it is ready. It is stopped by SIGTERM."""
+    port = free_port()
+    environ = {
+        **os.environ,
+        "FARMQUEUE_DATABASE_URL": database.replace("+asyncpg", ""),
+        "FARMQUEUE_PORT": str(port),
+        **{f"FARMQUEUE_{name.upper()}": str(value) for name, value in settings.items()},
+    }
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "farmqueue", "serve"],
+            env=environ,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+        )
+    url = f"http://127.0.0.1:{port}"
+    try:
+        _until_ready(process, url, log)
+        yield url
+    finally:
+        process.terminate()
+        process.wait(START_SECONDS)
+
+
+def _until_ready(process: subprocess.Popen[bytes], url: str, log: Path) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline:
+        if process.poll() is not None:
+            raise RuntimeError(f"the service ended: {log.read_text()}")
+        try:
+            if httpx.get(f"{url}/readyz").status_code == httpx.codes.OK:
+                return
+        except httpx.TransportError:
+            pass
+        time.sleep(0.05)
+    raise TimeoutError(f"the service was never ready: {log.read_text()}")
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port

@@ -1,0 +1,187 @@
+"""64 agents and operators that edit the tree at once, on two service processes of one farm."""
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.farm import Farm, Json
+from tests.processes import service
+from tests.races.replay import Replay
+
+AGENTS = 64
+JOBS = 24
+TASKS = 30
+SEED = 20_261_124
+
+
+@pytest.fixture
+def urls(database: str, tmp_path: Path) -> Iterator[list[str]]:
+    with (
+        service(database, tmp_path / "one.log", fallback_poll_seconds=1) as one,
+        service(database, tmp_path / "two.log", fallback_poll_seconds=1) as two,
+    ):
+        yield [one, two]
+
+
+@pytest.fixture
+async def farms(urls: list[str]) -> AsyncIterator[list[Farm]]:
+    limits = httpx.Limits(max_connections=200)
+    async with (
+        httpx.AsyncClient(base_url=urls[0], timeout=60, limits=limits) as one,
+        httpx.AsyncClient(base_url=urls[1], timeout=60, limits=limits) as two,
+    ):
+        yield [Farm(one), Farm(two)]
+
+
+async def build(farm: Farm, chance: random.Random) -> None:
+    """Three levels with limits everywhere, jobs in all of them."""
+    for a in range(3):
+        await farm.queue(f"/{a}", maximum_agents=chance.choice([None, 5, 20]), weight=a * 10)
+        for b in range(3):
+            await farm.queue(f"/{a}/{b}", maximum_agents=chance.choice([None, 1, 3, 8]))
+            await farm.queue(f"/{a}/{b}/0", minimum_agents=chance.choice([None, 1]))
+    paths = list(farm.queues)
+    for number in range(JOBS):
+        await farm.job(
+            f"job {number}",
+            tasks=TASKS,
+            queue=chance.choice(paths),
+            batch=chance.choice([1, 2, 5]),
+            maximum_agents=chance.choice([None, None, 1, 4]),
+            requeue=-1,
+        )
+
+
+async def work(farm: Farm, hostname: str, chance: random.Random, finished: asyncio.Event) -> None:
+    """An agent: ask, report all or a part, fail now and then, give back now and then."""
+    results: list[Json] = []
+    assignment_id: int | None = None
+    while not finished.is_set():
+        response = await farm.ask(hostname, wait=0.5, results=results, assignment_id=assignment_id)
+        assert response.status_code in {200, 204}, response.text
+        results, assignment_id = [], None
+        if response.status_code == 204:
+            continue
+        held = response.json()
+        dice = chance.random()
+        if dice < 0.1:
+            await farm.post(f"/assignments/{held['id']}/release")
+            continue
+        results = [
+            {"task_id": task["id"], "state": "failed" if chance.random() < 0.1 else "done"}
+            for task in held["tasks"]
+        ]
+        assignment_id = held["id"]
+        if dice < 0.4:
+            await farm.post(f"/assignments/{held['id']}/results", {"results": results})
+            results, assignment_id = [], None
+
+
+async def operate(farm: Farm, chance: random.Random, finished: asyncio.Event) -> None:
+    """An operator: limits, moves and pauses; a refusal for a circle or a taken name is right."""
+    ids = list(farm.queues.values())
+    while not finished.is_set():
+        change: dict[str, Any] = chance.choice(
+            [
+                {"maximum_agents": chance.choice([None, 0, 1, 2, 5, 10]), "minimum_agents": None},
+                {"parent_jobqueue_id": chance.choice([None, *ids])},
+                {"paused": chance.random() < 0.3},
+                {"weight": chance.choice([0, 1, 10, 100]), "priority": chance.choice([-1, 0, 1])},
+            ]
+        )
+        response = await farm.client.patch(f"/jobqueues/{chance.choice(ids)}", json=change)
+        assert response.status_code in {200, 409}, response.text
+        job = chance.choice(list(farm.jobs.values()))
+        await farm.patch(f"/jobs/{job}", {"maximum_agents": chance.choice([None, 1, 3])})
+
+
+async def all_done(farm: Farm) -> bool:
+    jobs = (await farm.get("/jobs?limit=1000"))["items"]
+    return all(job["state"] == "done" for job in jobs)
+
+
+async def open_up(farm: Farm) -> None:
+    for queue_id in farm.queues.values():
+        await farm.patch(
+            f"/jobqueues/{queue_id}",
+            {"paused": False, "maximum_agents": None, "minimum_agents": None},
+        )
+
+
+async def history(farm: Farm) -> list[Json]:
+    rows: list[Json] = []
+    cursor: str | None = "0"
+    while cursor is not None:
+        page = await farm.get(f"/history?limit=1000&cursor={cursor}")
+        rows += page["items"]
+        cursor = page["next"]
+    return rows
+
+
+@pytest.mark.timeout(400)
+async def test_no_instant_of_the_history_breaks_a_rule(farms: list[Farm]) -> None:
+    chance = random.Random(SEED)
+    one, two = farms
+    await build(one, chance)
+    for number in range(AGENTS):
+        await one.agent(f"a{number}")
+    two.queues, two.jobs, two.agents = one.queues, one.jobs, one.agents
+
+    working, edited = asyncio.Event(), asyncio.Event()
+    agents = [
+        asyncio.create_task(work(farms[number % 2], f"a{number}", random.Random(number), working))
+        for number in range(AGENTS)
+    ]
+    operators = [
+        asyncio.create_task(operate(farm, random.Random(number), edited))
+        for number, farm in enumerate(farms * 2)
+    ]
+    await asyncio.sleep(8)
+    edited.set()
+    await asyncio.gather(*operators)
+    await open_up(one)
+    while not await all_done(two):
+        assert not any(agent.done() and agent.exception() for agent in agents)
+        await asyncio.sleep(0.2)
+    working.set()
+    await asyncio.gather(*agents)
+
+    replay = Replay()
+    replay.play(await history(one))
+    assert replay.made > JOBS * TASKS / 5
+    assert replay.active == {}
+    assert {job: len(done) for job, done in replay.done.items()} == dict.fromkeys(
+        one.jobs.values(), TASKS
+    )
+
+
+async def test_a_burst_of_polls_never_passes_the_maximum(farms: list[Farm]) -> None:
+    one, two = farms
+    await one.queue("/top", maximum_agents=7)
+    await one.queue("/top/below")
+    await one.job("shot", tasks=500, queue="/top/below")
+    for number in range(AGENTS):
+        await one.agent(f"a{number}")
+    two.agents = one.agents
+    answers = await asyncio.gather(
+        *(farms[number % 2].ask(f"a{number}") for number in range(AGENTS))
+    )
+    assert sum(answer.status_code == 200 for answer in answers) == 7
+    assert (await one.get(f"/jobqueues/{one.queues['/top']}"))["assigned_agents"] == 7
+
+
+async def test_work_submitted_to_one_service_wakes_the_agents_that_wait_at_the_other(
+    farms: list[Farm],
+) -> None:
+    one, two = farms
+    await one.agent("a0")
+    two.agents = one.agents
+    poll = asyncio.create_task(two.gets("a0", wait=60))
+    await asyncio.sleep(0.3)
+    await one.job("shot")
+    assert await poll == "shot"
