@@ -1,0 +1,5 @@
+"""`python -m farmqueue` is `farmqueue`."""
+
+from farmqueue.cli import main
+
+main()

@@ -1,0 +1,72 @@
+"""Who an agent is: an id kept in the state directory, so that a restart is the same agent."""
+
+import contextlib
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from uuid import UUID, uuid4
+
+
+class StateDirInUse(Exception):
+    """Another agent process lives in this state directory."""
+
+
+def default_state_dir() -> Path:
+    """Where programs of this user keep such things on this system."""
+    home = Path.home()
+    if sys.platform == "win32":
+        return Path(os.environ.get("LOCALAPPDATA", home / "AppData" / "Local")) / "farmqueue"
+    if sys.platform == "darwin":
+        return home / "Library" / "Application Support" / "farmqueue"
+    return Path(os.environ.get("XDG_STATE_HOME") or home / ".local" / "state") / "farmqueue"
+
+
+@contextlib.contextmanager
+def claimed(state_dir: Path) -> Iterator[None]:
+    """Hold the state directory for this process: two agents with one id would share one lease.
+
+    Raises StateDirInUse, and OSError where the directory cannot be written.
+    """
+    state_dir.mkdir(parents=True, exist_ok=True)
+    with (state_dir / "lock").open("a+b") as lock:
+        try:
+            _lock(lock.fileno())
+        except (BlockingIOError, PermissionError):
+            raise StateDirInUse(
+                f"another agent process uses {state_dir}: give this one its own --state-dir,"
+                " or start one process with --slots N"
+            ) from None
+        yield
+
+
+def known_id(state_dir: Path, slot: int) -> str:
+    """The id that a slot had before, or a new one."""
+    with contextlib.suppress(OSError, ValueError):
+        return str(UUID(_id_file(state_dir, slot).read_text(encoding="ascii").strip()))
+    return str(uuid4())
+
+
+def keep_id(state_dir: Path, slot: int, agent_id: str) -> None:
+    """Keep the id of a slot for the next start."""
+    kept = _id_file(state_dir, slot)
+    fresh = kept.with_suffix(".new")
+    fresh.write_text(f"{agent_id}\n", encoding="ascii")
+    fresh.replace(kept)
+
+
+def _id_file(state_dir: Path, slot: int) -> Path:
+    return state_dir / f"slot-{slot}.id"
+
+
+if sys.platform == "win32":
+    import msvcrt
+
+    def _lock(fd: int) -> None:
+        msvcrt.locking(fd, msvcrt.LK_NBLCK, 1)
+
+else:
+    import fcntl
+
+    def _lock(fd: int) -> None:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)

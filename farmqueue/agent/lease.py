@@ -1,0 +1,33 @@
+"""How long an agent may count on its work, by its own clock."""
+
+from dataclasses import dataclass
+
+from farmqueue.model import Assignment, Heartbeat
+
+_HEARTBEATS_IN_A_LEASE = 3
+_SHORTEST_HEARTBEAT = 0.05  # seconds; an answer that says 0 must not make a busy loop
+
+
+@dataclass(frozen=True)
+class Lease:
+    """Times in seconds; `deadline` on the event loop's clock.
+
+    Until the deadline the service gives the work to nobody else, and there are `grace` seconds left
+    then to end what runs.
+    """
+
+    heartbeat: float
+    deadline: float
+    grace: float
+
+
+def granted(answer: Assignment | Heartbeat, since: float, grace: float) -> Lease:
+    """The lease that an answer to a request sent at `since` grants.
+
+    Clocks of agent and service may differ: only lengths of time are taken from the answer. Ending
+    what runs takes up to `grace` seconds, at most a quarter of the lease, which come off it.
+    """
+    heartbeat = max(float(answer["heartbeat_seconds"]), _SHORTEST_HEARTBEAT)
+    length = float(answer.get("lease_seconds") or heartbeat * _HEARTBEATS_IN_A_LEASE)
+    grace = min(grace, length / 4)
+    return Lease(heartbeat, since + length - grace, grace)

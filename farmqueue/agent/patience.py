@@ -1,0 +1,39 @@
+"""Retrying while the service is away."""
+
+import logging
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+import stamina
+from stamina.instrumentation import RetryDetails, set_on_retry_hooks
+
+from farmqueue.agent.log import Say, say
+from farmqueue.errors import Unavailable
+
+T = TypeVar("T")
+
+
+async def patiently(call: Callable[[], Awaitable[T]], say: Say) -> T:
+    """Make a call until the service answers it, however long it is away.
+
+    Waits grow to 5 s with jitter: a farm of agents must not come back all at once, nor so late
+    that a lease runs out meanwhile.
+    """
+    async for attempt in stamina.retry_context(
+        on=Unavailable, attempts=None, timeout=None, wait_initial=0.2, wait_max=5, wait_jitter=1
+    ):
+        with attempt:
+            answer = await call()
+        if attempt.num > 1:
+            say("service answers again", attempts=attempt.num)
+    return answer
+
+
+def log_retries() -> None:
+    """Say that the service is away once per call, not once per attempt."""
+    set_on_retry_hooks([_log_first])
+
+
+def _log_first(details: RetryDetails) -> None:
+    if details.retry_num == 1:
+        say("service away, trying again", level=logging.WARNING, error=details.caused_by)

@@ -1,0 +1,67 @@
+"""Exit codes that scripts can rely on, and how an error becomes one of them."""
+
+import contextlib
+import sys
+from collections.abc import Iterator
+from enum import IntEnum
+
+import typer
+
+from farmqueue.errors import (
+    Conflict,
+    FarmqueueError,
+    Forbidden,
+    Invalid,
+    NotFound,
+    Unavailable,
+)
+
+
+class Exit(IntEnum):
+    """What `$?` says."""
+
+    OK = 0
+    FAILED = 1
+    USAGE = 2
+    NOT_FOUND = 3
+    CONFLICT = 4
+    REFUSED = 5
+    UNREACHABLE = 6
+    FORBIDDEN = 7
+
+
+MEANINGS = (
+    "Exit codes: 0 done; 1 a job failed, or work had to be left; 2 wrong usage; 3 no such thing;"
+    " 4 it conflicts with the state (name taken, queue not empty); 5 the service refused the input;"
+    " 6 the service does not answer; 7 not allowed."
+)
+
+_CODES: dict[type[FarmqueueError], Exit] = {
+    NotFound: Exit.NOT_FOUND,
+    Conflict: Exit.CONFLICT,
+    Invalid: Exit.REFUSED,
+    Unavailable: Exit.UNREACHABLE,
+    Forbidden: Exit.FORBIDDEN,
+}
+
+_ADVICE: dict[type[FarmqueueError], str] = {
+    Unavailable: "is it running (farmqueue serve)? --url or FARMQUEUE_URL say where it is",
+    Forbidden: "FARMQUEUE_TOKEN must hold a token that may do this",
+}
+
+
+@contextlib.contextmanager
+def explained() -> Iterator[None]:
+    """Tell an expected error in a sentence on stderr, and end the command with its code."""
+    try:
+        yield
+    except FarmqueueError as error:
+        complain(str(error), _ADVICE.get(type(error)))
+        raise typer.Exit(_CODES.get(type(error), Exit.FAILED)) from None
+
+
+def complain(what: str, advice: str | None = None) -> None:
+    """Say on stderr what went wrong, and what to do."""
+    sys.stderr.write(f"farmqueue: {what}\n")
+    if advice:
+        sys.stderr.write(f"  {advice}\n")

@@ -1,0 +1,248 @@
+"""The client of the service, blocking and async, over one description of its calls."""
+
+import os
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from functools import wraps
+from typing import Any, Concatenate, ParamSpec, Self, TypeVar, cast
+
+import httpx
+
+from farmqueue import calls, errors
+from farmqueue.calls import Call
+from farmqueue.model import Page
+
+DEFAULT_URL = "http://127.0.0.1:8000"
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+def _blocking(build: Callable[P, Call[T]]) -> "Callable[Concatenate[Client, P], T]":
+    @wraps(build)
+    def method(self: "Client", /, *args: P.args, **kwargs: P.kwargs) -> T:
+        return self.send(build(*args, **kwargs))
+
+    return method
+
+
+def _pages(build: Callable[P, Call[Page[T]]]) -> "Callable[Concatenate[Client, P], Iterator[T]]":
+    @wraps(build)
+    def method(self: "Client", /, *args: P.args, **kwargs: P.kwargs) -> Iterator[T]:
+        return self.each(build(*args, **kwargs))
+
+    return method
+
+
+class Client:
+    """A blocking client; every method raises `FarmqueueError` when the service says no.
+
+    `url` and `token` default to FARMQUEUE_URL and FARMQUEUE_TOKEN. Lists are iterators over all
+    pages. One instance keeps its connections open: close it, or use it in a `with`.
+    """
+
+    def __init__(
+        self,
+        url: str | None = None,
+        *,
+        token: str | None = None,
+        timeout: float = 30.0,
+        transport: httpx.BaseTransport | None = None,
+    ) -> None:
+        self._timeout = timeout
+        self._http = httpx.Client(**_settings(url, token), transport=transport)
+
+    @property
+    def url(self) -> str:
+        """Where the service is, without a slash at the end."""
+        return str(self._http.base_url).rstrip("/")
+
+    def send(self, call: Call[T]) -> T:
+        """Carry out one call."""
+        request = _request(self._http, call, self._timeout)
+        try:
+            response = self._http.send(request)
+        except httpx.RequestError as error:
+            raise errors.from_transport(error, request.url) from error
+        return _answer(call, response)
+
+    def each(self, call: Call[Page[T]]) -> Iterator[T]:
+        """The items of all pages of a list, fetched as they are needed."""
+        following: Call[Page[T]] | None = call
+        while following:
+            page = self.send(following)
+            yield from page["items"]
+            following = call.after(page["next"]) if page["next"] else None
+
+    def close(self) -> None:
+        self._http.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    queues = _pages(calls.queues)
+    queue = _blocking(calls.queue)
+    tree = _blocking(calls.tree)
+    create_queue = _blocking(calls.create_queue)
+    change_queue = _blocking(calls.change_queue)
+    delete_queue = _blocking(calls.delete_queue)
+    jobs = _pages(calls.jobs)
+    job = _blocking(calls.job)
+    submit = _blocking(calls.submit)
+    submit_all = _blocking(calls.submit_all)
+    change_job = _blocking(calls.change_job)
+    delete_job = _blocking(calls.delete_job)
+    pause_job = _blocking(calls.pause_job)
+    resume_job = _blocking(calls.resume_job)
+    rerun_job = _blocking(calls.rerun_job)
+    rerun_failed = _blocking(calls.rerun_failed)
+    tasks = _pages(calls.tasks)
+    task = _blocking(calls.task)
+    register = _blocking(calls.register)
+    agents = _pages(calls.agents)
+    agent = _blocking(calls.agent)
+    change_agent = _blocking(calls.change_agent)
+    delete_agent = _blocking(calls.delete_agent)
+    heartbeat = _blocking(calls.heartbeat)
+    assign = _blocking(calls.assign)
+    report = _blocking(calls.report)
+    release = _blocking(calls.release)
+    history = _pages(calls.history)
+    ready = _blocking(calls.ready)
+
+
+def _awaiting(
+    build: Callable[P, Call[T]],
+) -> "Callable[Concatenate[AsyncClient, P], Awaitable[T]]":
+    @wraps(build)
+    def method(self: "AsyncClient", /, *args: P.args, **kwargs: P.kwargs) -> Awaitable[T]:
+        return self.send(build(*args, **kwargs))
+
+    return method
+
+
+def _async_pages(
+    build: Callable[P, Call[Page[T]]],
+) -> "Callable[Concatenate[AsyncClient, P], AsyncIterator[T]]":
+    @wraps(build)
+    def method(self: "AsyncClient", /, *args: P.args, **kwargs: P.kwargs) -> AsyncIterator[T]:
+        return self.each(build(*args, **kwargs))
+
+    return method
+
+
+class AsyncClient:
+    """`Client` for asyncio: the same methods, awaited; lists are async iterators."""
+
+    def __init__(
+        self,
+        url: str | None = None,
+        *,
+        token: str | None = None,
+        timeout: float = 30.0,
+        transport: httpx.AsyncBaseTransport | None = None,
+    ) -> None:
+        self._timeout = timeout
+        self._http = httpx.AsyncClient(**_settings(url, token), transport=transport)
+
+    @property
+    def url(self) -> str:
+        """Where the service is, without a slash at the end."""
+        return str(self._http.base_url).rstrip("/")
+
+    async def send(self, call: Call[T]) -> T:
+        """Carry out one call."""
+        request = _request(self._http, call, self._timeout)
+        try:
+            response = await self._http.send(request)
+        except httpx.RequestError as error:
+            raise errors.from_transport(error, request.url) from error
+        return _answer(call, response)
+
+    async def each(self, call: Call[Page[T]]) -> AsyncIterator[T]:
+        """The items of all pages of a list, fetched as they are needed."""
+        following: Call[Page[T]] | None = call
+        while following:
+            page = await self.send(following)
+            for item in page["items"]:
+                yield item
+            following = call.after(page["next"]) if page["next"] else None
+
+    async def close(self) -> None:
+        await self._http.aclose()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    queues = _async_pages(calls.queues)
+    queue = _awaiting(calls.queue)
+    tree = _awaiting(calls.tree)
+    create_queue = _awaiting(calls.create_queue)
+    change_queue = _awaiting(calls.change_queue)
+    delete_queue = _awaiting(calls.delete_queue)
+    jobs = _async_pages(calls.jobs)
+    job = _awaiting(calls.job)
+    submit = _awaiting(calls.submit)
+    submit_all = _awaiting(calls.submit_all)
+    change_job = _awaiting(calls.change_job)
+    delete_job = _awaiting(calls.delete_job)
+    pause_job = _awaiting(calls.pause_job)
+    resume_job = _awaiting(calls.resume_job)
+    rerun_job = _awaiting(calls.rerun_job)
+    rerun_failed = _awaiting(calls.rerun_failed)
+    tasks = _async_pages(calls.tasks)
+    task = _awaiting(calls.task)
+    register = _awaiting(calls.register)
+    agents = _async_pages(calls.agents)
+    agent = _awaiting(calls.agent)
+    change_agent = _awaiting(calls.change_agent)
+    delete_agent = _awaiting(calls.delete_agent)
+    heartbeat = _awaiting(calls.heartbeat)
+    assign = _awaiting(calls.assign)
+    report = _awaiting(calls.report)
+    release = _awaiting(calls.release)
+    history = _async_pages(calls.history)
+    ready = _awaiting(calls.ready)
+
+
+def _settings(url: str | None, token: str | None) -> dict[str, Any]:
+    bearer = token or os.environ.get("FARMQUEUE_TOKEN")
+    return {
+        "base_url": url or os.environ.get("FARMQUEUE_URL") or DEFAULT_URL,
+        "headers": {"Authorization": f"Bearer {bearer}"} if bearer else {},
+        # Each slot of an agent process holds a poll open: no cap that one slot could wait at.
+        "limits": httpx.Limits(max_connections=None),
+    }
+
+
+def _request(
+    http: httpx.Client | httpx.AsyncClient, call: Call[Any], timeout: float
+) -> httpx.Request:
+    return http.build_request(
+        call.method,
+        call.path,
+        params=call.params,
+        json=call.body,
+        # The service may hold a poll open for as long as it was asked to.
+        timeout=httpx.Timeout(timeout, read=timeout + call.patience),
+    )
+
+
+def _answer(_: Call[T], response: httpx.Response) -> T:
+    if not response.is_success:
+        raise errors.from_response(response)
+    if response.status_code == httpx.codes.NO_CONTENT or not response.content:
+        return cast("T", None)
+    try:
+        return cast("T", response.json())
+    except ValueError as error:
+        raise errors.Unavailable(
+            f"{response.request.url} answered with no JSON: is this a farmqueue service?",
+            code="not_json",
+            status=response.status_code,
+        ) from error
