@@ -1,0 +1,1 @@
+"""What a farm can do: a demo on one machine, and its renderers."""

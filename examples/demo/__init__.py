@@ -1,0 +1,1 @@
+"""A farm on one machine: `python -m examples.demo`."""
