@@ -1,0 +1,150 @@
+"""What docker-compose.yml promises an operator, read by Compose itself."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from app.settings import Settings
+
+ROOT = Path(__file__).parents[2]
+COMPOSE_FILE = ROOT / "docker-compose.yml"
+BIN = Path(sys.executable).parent
+ANY_CHARACTERS = "p@ss:/w#rd$"
+LONGEST_POLL_SECONDS = 60
+# What the compose file settles for the containers; the rest is the operator's, in .env.
+SETTLED = {"FARMQUEUE_DATABASE_URL", "FARMQUEUE_DATA_DIR", "FARMQUEUE_HOST", "FARMQUEUE_PORT"}
+
+
+def compose(*arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
+    """Compose's own reading of the file, with these variables and no .env."""
+    return subprocess.run(
+        [BIN / "docker-compose", "--file", COMPOSE_FILE, "--env-file", os.devnull, *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={"PATH": os.environ["PATH"], **environ},
+    )
+
+
+@cache
+def project() -> dict[str, Any]:
+    read = compose("--profile=*", "config", "--format=json", POSTGRES_PASSWORD=ANY_CHARACTERS)
+    assert read.returncode == 0, read.stderr
+    parsed: dict[str, Any] = json.loads(read.stdout)
+    return parsed
+
+
+def service(name: str) -> dict[str, Any]:
+    found: dict[str, Any] = project()["services"][name]
+    return found
+
+
+def waits_for(name: str) -> dict[str, str]:
+    return {on: how["condition"] for on, how in service(name)["depends_on"].items()}
+
+
+def test_the_file_follows_the_compose_specification() -> None:
+    checked = subprocess.run(
+        [BIN / "check-jsonschema", "--builtin-schema=vendor.compose-spec", COMPOSE_FILE],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert checked.returncode == 0, checked.stdout
+
+
+def test_no_password_is_known_beforehand() -> None:
+    for environ in ({}, {"POSTGRES_PASSWORD": ""}):
+        refused = compose("config", **environ)
+        assert refused.returncode != 0
+        assert "set POSTGRES_PASSWORD in .env" in refused.stderr
+
+
+def test_a_password_may_hold_any_character() -> None:
+    # Compose prints a dollar doubled, as its own file has to write it.
+    printed = ANY_CHARACTERS.replace("$", "$$")
+    assert service("postgres")["environment"]["POSTGRES_PASSWORD"] == printed
+    for name in ("migrate", "service"):
+        assert service(name)["environment"]["PGPASSWORD"] == printed
+        assert ANY_CHARACTERS not in service(name)["environment"]["FARMQUEUE_DATABASE_URL"]
+
+
+@pytest.mark.parametrize("name", ["postgres", "migrate", "service", "proxy", "agent"])
+def test_a_container_has_no_more_rights_than_it_needs(name: str) -> None:
+    container = service(name)
+    assert container["read_only"] is True
+    assert container["cap_drop"] == ["ALL"]
+    assert "cap_add" not in container
+    assert container["security_opt"] == ["no-new-privileges:true"]
+    assert not container.get("privileged")
+
+
+@pytest.mark.parametrize("name", ["postgres", "migrate", "service", "proxy", "agent"])
+def test_a_container_comes_back_after_a_crash_and_does_not_fill_the_disk_with_logs(
+    name: str,
+) -> None:
+    container = service(name)
+    assert container["restart"] == ("on-failure:3" if name == "migrate" else "unless-stopped")
+    assert set(container["logging"]["options"]) == {"max-size", "max-file"}
+
+
+def test_the_database_survives_its_container() -> None:
+    (volume,) = service("postgres")["volumes"]
+    assert (volume["type"], volume["source"]) == ("volume", "database")
+    # The image of 18 and newer keeps its data below; one directory deeper would be lost.
+    assert volume["target"] == "/var/lib/postgresql"
+
+
+def test_the_schema_is_current_before_any_replica_starts() -> None:
+    assert service("migrate")["command"] == ["migrate"]
+    assert waits_for("migrate") == {"postgres": "service_healthy"}
+    assert waits_for("service")["migrate"] == "service_completed_successfully"
+
+
+def test_nothing_is_sent_to_a_replica_that_is_not_ready() -> None:
+    assert "/readyz" in " ".join(service("service")["healthcheck"]["test"])
+    assert waits_for("proxy") == {"service": "service_healthy"}
+    assert "option httpchk GET /readyz" in project()["configs"]["haproxy"]["content"]
+
+
+def test_there_are_replicas_and_none_takes_a_port_of_the_host() -> None:
+    assert service("service")["deploy"]["replicas"] == 2
+    assert [name for name in project()["services"] if "ports" in service(name)] == ["proxy"]
+
+
+def test_the_farm_is_published_on_loopback_unless_told_otherwise() -> None:
+    (port,) = service("proxy")["ports"]
+    assert (port["host_ip"], port["published"], port["target"]) == ("127.0.0.1", "8000", 8000)
+
+
+def test_the_proxy_holds_a_poll_for_longer_than_it_may_wait() -> None:
+    config = project()["configs"]["haproxy"]["content"]
+    timeouts = dict(re.findall(r"timeout (client|server) (\d+)s", config))
+    assert set(timeouts) == {"client", "server"}
+    assert min(map(int, timeouts.values())) > LONGEST_POLL_SECONDS
+
+
+def test_agents_come_only_when_asked_for() -> None:
+    plain = compose("config", "--services", POSTGRES_PASSWORD=ANY_CHARACTERS).stdout.split()
+    asked = compose("--profile=agents", "config", "--services", POSTGRES_PASSWORD=ANY_CHARACTERS)
+    assert set(asked.stdout.split()) - set(plain) == {"agent"}
+    assert service("agent")["environment"]["FARMQUEUE_URL"] == "http://proxy:8000"
+
+
+def test_every_setting_of_the_service_can_be_set_in_the_env_file() -> None:
+    settings = {f"FARMQUEUE_{name.upper()}" for name in Settings.model_fields}
+    passed = {name for name in service("service")["environment"] if name.startswith("FARMQUEUE_")}
+    assert passed | SETTLED == settings
+
+
+def test_a_setting_that_is_not_set_keeps_the_default_of_the_service() -> None:
+    environment = service("service")["environment"]
+    unset = {name for name in environment if name.startswith("FARMQUEUE_")} - SETTLED
+    assert {environment[name] for name in unset} == {None}
