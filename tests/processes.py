@@ -6,7 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import httpx
@@ -17,6 +17,25 @@ START_SECONDS = 90
 @contextmanager
 def service(database: str, log: Path, **settings: object) -> Iterator[str]:
     """A process that serves `database`; its URL, once it is ready. It is stopped by SIGTERM."""
+    with services(database, [log], **settings) as [url]:
+        yield url
+
+
+@contextmanager
+def services(database: str, logs: list[Path], **settings: object) -> Iterator[list[str]]:
+    """Several of them at once, a log for each."""
+    with ExitStack() as running:
+        started = [running.enter_context(_process(database, log, settings)) for log in logs]
+        for process, url, log in started:
+            _until_ready(process, url, log)
+        yield [url for _, url, _ in started]
+
+
+Started = tuple[subprocess.Popen[bytes], str, Path]
+
+
+@contextmanager
+def _process(database: str, log: Path, settings: dict[str, object]) -> Iterator[Started]:
     port = free_port()
     environ = {
         **os.environ,
@@ -31,10 +50,8 @@ def service(database: str, log: Path, **settings: object) -> Iterator[str]:
             stdout=output,
             stderr=subprocess.STDOUT,
         )
-    url = f"http://127.0.0.1:{port}"
     try:
-        _until_ready(process, url, log)
-        yield url
+        yield process, f"http://127.0.0.1:{port}", log
     finally:
         process.terminate()
         process.wait(START_SECONDS)

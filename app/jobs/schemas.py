@@ -174,6 +174,8 @@ class JobChange(_Settings):
 
 
 class Pause(Body):
+    model_config = ConfigDict(json_schema_extra={"examples": [{"stop": True}]})
+
     stop: bool = Field(False, description="Take back what runs, at once")
 
 

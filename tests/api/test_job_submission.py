@@ -108,7 +108,7 @@ async def test_frames_are_given_by_steps_or_as_ranges_and_tiles_multiply(farm: F
         assert [type(number) for number in shown] == [type(number) for number in expected]
 
 
-BAD = {
+BAD: dict[str, list[dict[str, Any]]] = {
     "title": [{"title": ""}, {"title": "a" * 256}, {"title": "a\0b"}, {"title": None}],
     "nonsense": [{"nonsense": 1}],
     "minimum_agents": [{"minimum_agents": -1}, {"minimum_agents": 2**64}],
@@ -291,7 +291,7 @@ async def test_a_job_of_a_batch_may_wait_for_earlier_ones_of_it_and_for_others(f
     assert (a["parents"], b["parents"]) == ([], [])
 
 
-BAD_THIRD = {
+BAD_THIRD: dict[str, dict[str, Any]] = {
     "jobs.2.title": {"title": ""},
     "jobs.2.frames": {"frames": "5-1"},
     "jobs.2.num_tiles": {"num_tiles": 2_000_000},

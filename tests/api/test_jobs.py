@@ -6,7 +6,6 @@ from itertools import product
 from typing import Any
 
 import httpx
-import pytest
 from fastapi import FastAPI
 from sqlalchemy import text
 
@@ -14,16 +13,9 @@ from app.db.engine import lock_farm
 from app.main import create_app
 from app.policy.states import JobState, job_state
 from app.settings import Settings
+from tests.api.hints import hints
 from tests.api.statements import place, recorded
-from tests.conftest import execute
 from tests.farm import Farm
-
-
-@pytest.fixture
-def settings() -> Settings:
-    """Polls that wait are tried again on a hint alone: the fall-back comes once an hour."""
-    return Settings(fallback_poll_seconds=3600)
-
 
 # --- reading ---
 
@@ -160,7 +152,7 @@ ROUTES = [
 
 async def test_a_job_that_is_not_there_is_a_404(client: httpx.AsyncClient) -> None:
     for method, path in ROUTES:
-        body = {} if method == "PATCH" else None
+        body: dict[str, Any] | None = {} if method == "PATCH" else None
         gone = await client.request(method, f"/jobs/4711{path}", json=body)
         assert (gone.status_code, gone.json()["code"]) == (404, "job_not_found"), path
         for strange in ("0", "x", str(2**63)):
@@ -525,32 +517,23 @@ async def test_every_edit_waits_for_the_decision_under_way(database: str) -> Non
         assert await farm.see_job("shot") == made
 
 
-@pytest.mark.parametrize("how", ["change", "rerun", "rerun-failed", "delete", "stop"])
-async def test_an_edit_that_opens_work_wakes_the_agents_that_wait(
-    farm: Farm, app: FastAPI, database: str, how: str
-) -> None:
-    await farm.queue("/one", maximum_agents=1)
-    await farm.job("shot", queue="/one", requeue=0)
-    await farm.agent("busy")
-    await farm.agent("idle")
-    await farm.assign("busy")
-    if how in {"rerun", "rerun-failed"}:
-        await farm.fail("busy")
-    else:
-        await farm.job("next", queue="/one", paused=how == "change")
-    if how == "change":
-        await farm.finish("busy")
-        await execute(database, "UPDATE jobs SET paused = false, maximum_agents = 0")
-    poll = asyncio.create_task(farm.gets("idle", wait=30))
-    while app.state.desk.waiting < 1:
-        await asyncio.sleep(0.01)
-    url = f"/jobs/{farm.jobs['shot']}"
-    if how == "change":
-        await farm.set_job("next", maximum_agents=1)
-    elif how == "delete":
-        assert (await farm.client.delete(url)).status_code == 204
-    elif how == "stop":
-        await farm.post(f"{url}/pause", {"stop": True})
-    else:
-        await farm.post(f"{url}/{how}")
-    assert await poll == ("shot" if "rerun" in how else "next")
+async def test_whatever_may_open_work_is_hinted_at_once(farm: Farm, database: str) -> None:
+    await finished(farm, "failed")
+    async with hints(database) as heard:
+        await farm.job("shot")
+        assert await heard() == 1
+        await farm.post("/jobs/batch", {"jobs": [{"title": "x", "frames": "1"}] * 3})
+        assert await heard() == 1
+        edits: list[tuple[str, str, str, Any]] = [
+            ("shot", *EDITS[0]),
+            ("shot", "POST", "/pause", None),
+            ("shot", "POST", "/pause", {"stop": True}),
+            ("shot", "POST", "/resume", None),
+            ("failed", "POST", "/rerun-failed", None),
+            ("failed", "POST", "/rerun", None),
+            ("failed", "DELETE", "", None),
+        ]
+        for title, method, path, body in edits:
+            url = f"/jobs/{farm.jobs[title]}{path}"
+            assert (await farm.client.request(method, url, json=body)).is_success
+            assert await heard() == 1, (method, path)

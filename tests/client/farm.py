@@ -48,7 +48,9 @@ class Farm:
     """Hands out the assignments it was given, one at a time to each agent, and records results."""
 
     heartbeat_seconds: float = FOREVER
+    lease_seconds: float = FOREVER
     away: bool = False
+    silent: bool = False  # accepts connections and says nothing
     refuse: dict[str, httpx.Response] = field(default_factory=dict)  # by "METHOD /path"
     answers: dict[str, Any] = field(default_factory=dict)  # by "METHOD /path"
     stop: list[int] = field(default_factory=list)
@@ -95,6 +97,8 @@ class Farm:
 
     def async_client(self) -> AsyncClient:
         async def handle(request: httpx.Request) -> httpx.Response:
+            while self.silent:
+                await asyncio.sleep(0.01)
             return self.handle(request)
 
         return AsyncClient("http://farm", transport=httpx.MockTransport(handle))
@@ -144,6 +148,7 @@ class Farm:
             "agent_id": agent_id,
             "lease_expires_at": "2030-01-01T00:00:00Z",
             "heartbeat_seconds": self.heartbeat_seconds,
+            "lease_seconds": self.lease_seconds,
         }
         return httpx.Response(200, json=self.held[agent_id] | granted)
 
@@ -176,6 +181,7 @@ class Farm:
             return problem(404, "agent_not_found")
         answer = {
             "heartbeat_seconds": self.heartbeat_seconds,
+            "lease_seconds": self.lease_seconds,
             "lease_expires_at": "2030-01-01T00:00:00Z",
             "state": self.agents[agent_id]["state"],
             "stop": self.stop,

@@ -205,12 +205,13 @@ async def test_the_command_hears_who_it_works_for(tmp_path: Path) -> None:
 
 
 async def test_work_is_kept_for_longer_than_its_first_lease(tmp_path: Path) -> None:
-    farm, pid = Farm(heartbeat_seconds=0.1), tmp_path / "pid"
+    farm, pid = Farm(heartbeat_seconds=0.1, lease_seconds=1), tmp_path / "pid"
     work = farm.give(1, command=sleeper(pid))
     async with working(farm, tmp_path) as [agent]:
         key = f"POST /agents/{agent.agent_id}/heartbeat"
-        await until(lambda: len(farm.called(key)) >= 6)
+        await until(lambda: len(farm.called(key)) >= 15)
         assert is_alive(pid)
+        assert len(farm.called("POST /assign")) == 1
         assert {call.body["assignment_id"] for call in farm.called(key)} == {work["id"]}
 
 
@@ -273,7 +274,7 @@ async def test_an_agent_does_not_ask_in_a_loop_for_what_it_cannot_keep(tmp_path:
 
 
 async def test_an_agent_that_cannot_renew_its_lease_kills_what_it_runs(tmp_path: Path) -> None:
-    farm, pid = Farm(heartbeat_seconds=0.2), tmp_path / "pid"
+    farm, pid = Farm(heartbeat_seconds=0.1, lease_seconds=1), tmp_path / "pid"
     farm.give(1, command=sleeper(pid))
     async with working(farm, tmp_path) as [agent]:
         await until(lambda: is_written(pid))
@@ -443,10 +444,38 @@ async def test_a_stopping_agent_kills_before_it_gives_back(tmp_path: Path) -> No
 async def test_a_stopping_agent_does_not_wait_for_a_service_that_is_away(tmp_path: Path) -> None:
     farm, pid = Farm(), tmp_path / "pid"
     farm.give(1, command=sleeper(pid))
-    async with working(farm, tmp_path, farewell=0.1):
+    async with working(farm, tmp_path, farewell=LONG):
         await until(lambda: is_written(pid))
         farm.away = True
     assert not is_alive(pid)
+
+
+async def test_a_stopping_agent_does_not_wait_for_an_answer_for_ever(tmp_path: Path) -> None:
+    farm, pid = Farm(), tmp_path / "pid"
+    farm.give(1, command=sleeper(pid))
+    async with working(farm, tmp_path, farewell=0.1):
+        await until(lambda: is_written(pid))
+        farm.silent = True
+    assert not is_alive(pid)
+    assert farm.released == []
+
+
+async def test_an_agent_whose_heartbeat_gets_no_answer_kills_what_it_runs(tmp_path: Path) -> None:
+    farm, pid = Farm(heartbeat_seconds=0.1, lease_seconds=1), tmp_path / "pid"
+    farm.give(1, command=sleeper(pid))
+    async with working(farm, tmp_path, farewell=0.1) as [agent]:
+        await until(lambda: is_written(pid))
+        farm.silent = True
+        await until(lambda: agent.held is None)
+        assert not is_alive(pid)
+
+
+async def test_work_that_ended_leaves_no_trace_for_the_next_start(tmp_path: Path) -> None:
+    farm = Farm()
+    farm.give(1, command=python(""))
+    async with working(farm, tmp_path):
+        await until(lambda: farm.results)
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["slot-0.id"]
 
 
 async def test_the_slots_of_a_process_are_agents_of_their_own(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import psutil
 
+from farmqueue.agent.identity import claimed
 from tests.client.farm import Farm, listening, problem
 
 LONG = 600  # seconds; no test waits that long
@@ -80,6 +81,14 @@ def test_an_agent_that_is_refused_says_why_and_exits_with_7(tmp_path: Path) -> N
     assert "Traceback" not in log.read_text()
 
 
+def test_an_agent_whose_place_is_taken_says_so_and_exits_with_4(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    with claimed(tmp_path), agent("http://127.0.0.1:9", tmp_path, log) as process:
+        assert process.wait() == 4
+    assert "--state-dir" in log.read_text()
+    assert "Traceback" not in log.read_text()
+
+
 def test_a_killed_agent_is_followed_by_one_that_ends_what_it_left(tmp_path: Path) -> None:
     farm, log, file = Farm(), tmp_path / "log", tmp_path / "pid"
     farm.give(1, command=sleeper(file))
@@ -91,9 +100,7 @@ def test_a_killed_agent_is_followed_by_one_that_ends_what_it_left(tmp_path: Path
             orphan = int(file.read_text())
             assert psutil.pid_exists(orphan)
             farm.held.clear()
-        with agent(url, tmp_path, log) as process:
+        with agent(url, tmp_path, log):
             until(lambda: len(farm.called("POST /agents")) == 2)
             assert not is_running(orphan)
-            with agent(url, tmp_path, log) as third:
-                assert third.wait() == 4
     assert len(farm.agents) == 1

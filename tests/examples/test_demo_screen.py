@@ -50,24 +50,39 @@ def test_the_table_shows_queues_their_rules_and_how_many_agents_they_have() -> N
 
 
 def test_the_table_shows_jobs_under_their_queue_and_who_works_on_what() -> None:
-    going = job(
-        7, "Shot 7", "/films/day", "running", tasks={"waiting": 11, "running": 6, "done": 3}
-    )
-    seen = drawn(look(going, work={7: [Work(2, "4-6", 0.5), Work(4, "7-9", 0.25)]}))
-    lines = seen.splitlines()
+    tasks = {"waiting": 11, "running": 6, "done": 3}
+    going = job(7, "Shot 7", "/films/day", "running", tasks=tasks)
+    work = {7: [Work(2, "4-6", 3, 0.5), Work(4, "7-9", 3, 0.25)]}
+    lines = drawn(look(going, work=work)).splitlines()
     place = next(number for number, line in enumerate(lines) if "Shot 7" in line)
     assert "/day" in lines[place - 1]
-    assert "11" in lines[place]
-    assert "#2: 4-6 50%  #4: 7-9 25%" in lines[place]
+    assert "#2: 4-6  #4: 7-9" in lines[place]
+    assert lines[place].rstrip().endswith("3/20")
     assert "11 waiting, 6 running, 3 done" in lines[0]
 
 
+def test_a_bar_counts_what_is_done_of_the_tasks_that_run() -> None:
+    tasks = {"waiting": 0, "running": 6, "done": 4}
+    half = job(7, "Shot", "/films/day", "running", tasks=tasks)
+    done = drawn(look(half, work={7: [Work(1, "5-10", 6, 1.0)]}))
+    begun = drawn(look(half, work={7: [Work(1, "5-10", 6, 0.0)]}))
+    assert "━" * 10 in done
+    assert "━" * 4 in begun
+    assert done != begun
+
+
 def test_the_table_says_what_a_job_waits_for() -> None:
-    parents = [
-        {"id": 1, "title": "one", "state": "running"},
-        {"id": 2, "title": "two", "state": "queued"},
-    ]
-    assert "waits for 2" in drawn(look(job(3, "Cut", "/films/day", blocked_by=parents)))
+    parents = [{"id": number, "title": "shot", "state": "running"} for number in (1, 2)]
+    assert "waits for 2 jobs" in drawn(look(job(3, "Cut", "/films/day", blocked_by=parents)))
+    assert "waits for 1 job " in drawn(look(job(3, "Cut", "/films/day", blocked_by=parents[:1])))
+
+
+def test_the_table_of_the_sample_farm_fits_a_small_terminal() -> None:
+    going = job(7, "Fjord at sunset", "/films/day", "running", tasks={"running": 20})
+    work = {7: [Work(number, f"{number}0-{number}5", 6, 0.5) for number in (1, 2, 3)]}
+    console = Console(record=True, width=80, file=StringIO())
+    console.print(table(look(going, work=work)))
+    assert "…" not in console.export_text()
 
 
 def test_a_title_in_brackets_is_shown_as_it_is() -> None:

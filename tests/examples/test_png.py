@@ -1,7 +1,6 @@
 """What the renderer writes is PNG and APNG, as another reader understands them."""
 
 import struct
-from collections.abc import Callable
 from random import Random
 
 import pytest
@@ -14,17 +13,9 @@ def noise(width: int, height: int, seed: int = 1) -> bytes:
     return Random(seed).randbytes(3 * width * height)
 
 
-def stripes(width: int, height: int) -> bytes:
-    """Rows that are alike, so that the difference to the row above is the small one."""
-    return bytes(Random(2).randbytes(3 * width)) * height
-
-
-@pytest.mark.parametrize("draw", [noise, stripes])
 @pytest.mark.parametrize("size", [(16, 16), (37, 23), (1, 5), (5, 1)])
-def test_a_picture_is_read_back_as_it_was(
-    draw: Callable[[int, int], bytes], size: tuple[int, int]
-) -> None:
-    pixels = draw(*size)
+def test_a_picture_is_read_back_as_it_was(size: tuple[int, int]) -> None:
+    pixels = noise(*size)
     seen = read(png.picture(*size, pixels))
     assert (seen.width, seen.height, seen.pixels) == (*size, pixels)
 

@@ -60,7 +60,7 @@ def test_a_render_that_is_killed_leaves_whole_frames_only(tmp_path: Path) -> Non
             process.stdout.readline()
         process.send_signal(signal.SIGKILL)
     frames = list(tmp_path.glob("frame_*.png"))
-    assert len(frames) >= 3
+    assert 3 <= len(frames) < 500  # it was said while the work went on
     for frame in frames:
         read(frame.read_bytes())
 

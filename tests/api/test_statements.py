@@ -1,0 +1,92 @@
+"""A cycle costs the same number of statements, whatever the size of the tree and the crowd."""
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import asyncpg
+import pytest
+from fastapi import FastAPI
+from sqlalchemy import event
+
+from app.db.engine import FARM_LOCK
+from app.settings import Settings
+from tests.farm import Farm, Json
+
+
+@pytest.fixture
+def settings() -> Settings:
+    """Nothing but the polls executes a statement."""
+    return Settings(reap_seconds=3600)
+
+
+@contextmanager
+def recorded(app: FastAPI) -> Iterator[list[str]]:
+    """The statements that the app's engine executes meanwhile."""
+    statements: list[str] = []
+
+    def note(_c: object, _cursor: object, statement: str, *_rest: object) -> None:
+        statements.append(statement)
+
+    engine = app.state.engine.sync_engine
+    event.listen(engine, "before_cursor_execute", note)
+    yield statements
+    event.remove(engine, "before_cursor_execute", note)
+
+
+async def cycles(farm: Farm, app: FastAPI, hostnames: list[str]) -> list[list[str]]:
+    """All ask while a cycle is held up, each reporting a failure; each cycle's statements."""
+    held = {name: await farm.assign(name) for name in hostnames}
+    connection = await asyncpg.connect(app.state.url.replace("+asyncpg", ""))
+    await connection.execute(f"SELECT pg_advisory_lock({FARM_LOCK})")
+    with recorded(app) as statements:
+        polls = [
+            asyncio.create_task(farm.ask(name, **failure(assignment)))
+            for name, assignment in held.items()
+        ]
+        await asyncio.sleep(0.5)  # all that do not come in time for this cycle come in the next
+        await connection.close()
+        assert {(await poll).status_code for poll in polls} == {200}
+    found: list[list[str]] = []
+    for statement in statements:
+        if "pg_advisory_xact_lock" in statement:
+            found.append([])
+        found[-1].append(statement)
+    return found
+
+
+def failure(assignment: Json | None) -> Json:
+    assert assignment is not None
+    results = [{"task_id": assignment["tasks"][0]["id"], "state": "failed"}]
+    return {"assignment_id": assignment["id"], "results": results}
+
+
+async def test_a_cycle_has_as_many_statements_for_many_as_for_one(farm: Farm, app: FastAPI) -> None:
+    await farm.agent("alone")
+    await farm.job("small", tasks=9, requeue=-1)
+    [alone] = await cycles(farm, app, ["alone"])
+
+    for top in range(5):
+        await farm.queue(f"/{top}", weight=top)
+        for below in range(5):
+            await farm.queue(f"/{top}/{below}", minimum_agents=1)
+            await farm.job(f"{top}{below}", tasks=9, queue=f"/{top}/{below}", requeue=-1)
+    for number in range(20):
+        await farm.agent(f"a{number}")
+    many = await cycles(farm, app, [f"a{number}" for number in range(20)])
+    assert len(many) < 20
+    assert many == [alone] * len(many)
+    assert len(alone) <= 14
+
+
+async def test_a_list_of_jobs_has_as_many_statements_for_many_as_for_one(
+    farm: Farm, app: FastAPI
+) -> None:
+    parent = await farm.job("first")
+    with recorded(app) as few:
+        await farm.get("/jobs")
+    for number in range(20):
+        await farm.job(f"job {number}", parents=[parent["id"]])
+    with recorded(app) as many:
+        await farm.get("/jobs")
+    assert many == few
