@@ -22,6 +22,14 @@ def service(database: str, log: Path, **settings: object) -> Iterator[str]:
 
 
 @contextmanager
+def running_service(database: str, log: Path, **settings: object) -> Iterator[tuple[str, int]]:
+    """The same, with its process id."""
+    with _process(database, log, settings) as (process, url, _):
+        _until_ready(process, url, log)
+        yield url, process.pid
+
+
+@contextmanager
 def services(database: str, logs: list[Path], **settings: object) -> Iterator[list[str]]:
     """Several of them at once, a log for each."""
     with ExitStack() as running:

@@ -472,10 +472,14 @@ async def test_an_agent_whose_heartbeat_gets_no_answer_kills_what_it_runs(tmp_pa
 
 async def test_work_that_ended_leaves_no_trace_for_the_next_start(tmp_path: Path) -> None:
     farm = Farm()
-    farm.give(1, command=python(""))
+    go_on = tmp_path / "go-on"
+    script = "import os, sys, time\nwhile not os.path.exists(sys.argv[1]): time.sleep(0.01)"
+    farm.give(1, command=python(script, str(go_on)))
     async with working(farm, tmp_path):
+        await until(lambda: is_written(tmp_path / "slot-0.running"))
+        go_on.touch()
         await until(lambda: farm.results)
-    assert sorted(file.name for file in tmp_path.iterdir()) == ["slot-0.id"]
+    assert not is_written(tmp_path / "slot-0.running")
 
 
 async def test_the_slots_of_a_process_are_agents_of_their_own(tmp_path: Path) -> None:

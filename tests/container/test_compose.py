@@ -131,6 +131,14 @@ def test_the_proxy_holds_a_poll_for_longer_than_it_may_wait() -> None:
     assert min(map(int, timeouts.values())) > LONGEST_POLL_SECONDS
 
 
+def test_every_agent_of_a_large_farm_may_hold_a_poll_open() -> None:
+    config = project()["configs"]["haproxy"]["content"]
+    (connections,) = map(int, re.findall(r"maxconn (\d+)", config))
+    # One towards the agent and one towards the replica, and what the proxy itself has open.
+    assert service("proxy")["ulimits"]["nofile"] >= 2 * connections + 100
+    assert service("service")["ulimits"]["nofile"] > connections
+
+
 def test_agents_come_only_when_asked_for() -> None:
     plain = compose("config", "--services", POSTGRES_PASSWORD=ANY_CHARACTERS).stdout.split()
     asked = compose("--profile=agents", "config", "--services", POSTGRES_PASSWORD=ANY_CHARACTERS)
