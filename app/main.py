@@ -1,9 +1,10 @@
 """The service put together: routers, lifespan, error handling. Nothing else."""
 
 import asyncio
+import signal
 import socket
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 import uvicorn
 from fastapi import FastAPI
@@ -80,7 +81,9 @@ def serve() -> None:
     """Run the service as the environment says, until SIGTERM or SIGINT."""
     settings = Settings()
     logs.configure(settings.log_format)
-    with database_url(settings) as url:
+    # The server raises the signal again once it has shut down; the database is to be left first.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    with suppress(KeyboardInterrupt), database_url(settings) as url:
         if settings.database_url is None:
             asyncio.run(upgrade_at(settings, url))
         app = create_app(settings, url)

@@ -251,7 +251,7 @@ class Assignment(TypedDict):
     agent_id: str
     lease_expires_at: str
     heartbeat_seconds: float
-    lease_seconds: NotRequired[float]
+    lease_seconds: float
     job: AssignedJob
     tasks: list[AssignedTask]
 
@@ -286,7 +286,7 @@ class Heartbeat(TypedDict):
     """The answer to a sign of life: how soon to call again, and which assignments to stop."""
 
     heartbeat_seconds: float
-    lease_seconds: NotRequired[float]
+    lease_seconds: float
     lease_expires_at: str | None
     state: AgentState
     stop: list[int]

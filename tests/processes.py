@@ -24,7 +24,7 @@ def service(database: str, log: Path, **settings: object) -> Iterator[str]:
 @contextmanager
 def running_service(database: str, log: Path, **settings: object) -> Iterator[tuple[str, int]]:
     """The same, with its process id."""
-    with _process(database, log, settings) as (process, url, _):
+    with _process(log, _on(database) | settings) as (process, url, _):
         _until_ready(process, url, log)
         yield url, process.pid
 
@@ -33,28 +33,31 @@ def running_service(database: str, log: Path, **settings: object) -> Iterator[tu
 def services(database: str, logs: list[Path], **settings: object) -> Iterator[list[str]]:
     """Several of them at once, a log for each."""
     with ExitStack() as running:
-        started = [running.enter_context(_process(database, log, settings)) for log in logs]
+        started = [running.enter_context(_process(log, _on(database) | settings)) for log in logs]
         for process, url, log in started:
             _until_ready(process, url, log)
         yield [url for _, url, _ in started]
+
+
+@contextmanager
+def embedded_service(data: Path, log: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """A process that serves the embedded database under `data`, once it is ready."""
+    with _process(log, {"data_dir": data}) as (process, url, _):
+        _until_ready(process, url, log)
+        yield process
 
 
 Started = tuple[subprocess.Popen[bytes], str, Path]
 
 
 @contextmanager
-def _process(database: str, log: Path, settings: dict[str, object]) -> Iterator[Started]:
+def _process(log: Path, settings: dict[str, object]) -> Iterator[Started]:
     port = free_port()
-    environ = {
-        **os.environ,
-        "FARMQUEUE_DATABASE_URL": database.replace("+asyncpg", ""),
-        "FARMQUEUE_PORT": str(port),
-        **{f"FARMQUEUE_{name.upper()}": str(value) for name, value in settings.items()},
-    }
+    told = {f"FARMQUEUE_{name.upper()}": str(value) for name, value in settings.items()}
     with log.open("wb") as output:
         process = subprocess.Popen(
             [sys.executable, "-m", "farmqueue", "serve"],
-            env=environ,
+            env={**os.environ, "FARMQUEUE_PORT": str(port), **told},
             stdout=output,
             stderr=subprocess.STDOUT,
         )
@@ -84,3 +87,7 @@ def free_port() -> int:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
         return port
+
+
+def _on(database: str) -> dict[str, object]:
+    return {"database_url": database.replace("+asyncpg", "")}

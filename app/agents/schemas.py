@@ -89,6 +89,7 @@ class Heartbeat(Body):
 
 class HeartbeatAnswer(BaseModel):
     heartbeat_seconds: float = Field(description="Call again so soon", examples=[20.0])
+    lease_seconds: float = Field(description="How long the lease is, from now on", examples=[60.0])
     lease_expires_at: datetime | None
     state: AgentState
     stop: list[int] = Field(description="Assignments to drop: they were taken back")

@@ -129,6 +129,7 @@ async def heartbeat(
     if lease is None:
         lease = await _return(connection, agent_id, asked, settings, caller)
     return HeartbeatAnswer(
+        lease_seconds=settings.lease_seconds,
         heartbeat_seconds=settings.heartbeat_seconds,
         lease_expires_at=lease["lease_expires_at"],
         state=agent_state(lease["mode"], online=lease["online"]),

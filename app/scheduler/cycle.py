@@ -155,6 +155,7 @@ def answer(row: RowMapping, settings: Settings) -> Assignment:
         id=row["id"],
         agent_id=row["agent_id"],
         lease_expires_at=row["lease_expires_at"],
+        lease_seconds=settings.lease_seconds,
         heartbeat_seconds=settings.heartbeat_seconds,
         job=AssignedJob(
             id=row["job_id"],

@@ -105,6 +105,7 @@ class Assignment(BaseModel):
     id: int
     agent_id: UUID
     lease_expires_at: datetime = Field(description="By the database's clock; any call renews it")
+    lease_seconds: float = Field(description="How long the lease is, from any call on")
     heartbeat_seconds: float = Field(description="Call at least so often")
     job: AssignedJob
     tasks: list[AssignedTask]

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import os
+import sys
 from collections.abc import Callable, Iterable
 from typing import Protocol
 
@@ -56,12 +57,23 @@ def _family(leader: Leader) -> Members:
 
 def _session(leader: int) -> Members:
     members: Members = set()
-    for pid in psutil.pids() if hasattr(os, "getsid") else ():
-        # What ended or belongs to another user since the list was made is none of ours.
+    for pid in psutil.pids():
+        # What has ended since the list was made, or may not be looked at, is none of ours.
         with contextlib.suppress(OSError, psutil.NoSuchProcess):
-            if os.getsid(pid) == leader:
+            if _is_in_session(pid, leader):
                 members.add(psutil.Process(pid))
     return members
+
+
+if sys.platform == "win32":
+
+    def _is_in_session(_pid: int, _leader: int) -> bool:
+        return False  # there are none: a family is known by descent alone
+
+else:
+
+    def _is_in_session(pid: int, leader: int) -> bool:
+        return os.getsid(pid) == leader
 
 
 def _alive(processes: Iterable[psutil.Process]) -> Members:

@@ -16,10 +16,12 @@ def default_state_dir() -> Path:
     """Where programs of this user keep such things on this system."""
     home = Path.home()
     if sys.platform == "win32":
-        return Path(os.environ.get("LOCALAPPDATA", home / "AppData" / "Local")) / "farmqueue"
-    if sys.platform == "darwin":
-        return home / "Library" / "Application Support" / "farmqueue"
-    return Path(os.environ.get("XDG_STATE_HOME") or home / ".local" / "state") / "farmqueue"
+        place = Path(os.environ.get("LOCALAPPDATA") or home / "AppData" / "Local")
+    elif sys.platform == "darwin":
+        place = home / "Library" / "Application Support"
+    else:
+        place = Path(os.environ.get("XDG_STATE_HOME") or home / ".local" / "state")
+    return place / "farmqueue"
 
 
 @contextlib.contextmanager

@@ -4,7 +4,6 @@ from dataclasses import dataclass
 
 from farmqueue.model import Assignment, Heartbeat
 
-_HEARTBEATS_IN_A_LEASE = 3
 _SHORTEST_HEARTBEAT = 0.05  # seconds; an answer that says 0 must not make a busy loop
 
 
@@ -28,6 +27,6 @@ def granted(answer: Assignment | Heartbeat, since: float, grace: float) -> Lease
     what runs takes up to `grace` seconds, at most a quarter of the lease, which come off it.
     """
     heartbeat = max(float(answer["heartbeat_seconds"]), _SHORTEST_HEARTBEAT)
-    length = float(answer.get("lease_seconds") or heartbeat * _HEARTBEATS_IN_A_LEASE)
+    length = float(answer["lease_seconds"])
     grace = min(grace, length / 4)
     return Lease(heartbeat, since + length - grace, grace)

@@ -26,9 +26,9 @@ async def run(
 ) -> str | None:
     """Run a command; None when it ended well, else what went wrong with the end of its output.
 
-    `on_start` hears its pid, `on_progress` how far it says it is. Whatever way it ends, cancellation
-    too, nothing that it started lives on: what does not end by itself gets SIGTERM, and SIGKILL
-    `grace` seconds later.
+    `on_start` hears its pid, `on_progress` how far it says it is. Whatever way it ends, and if
+    cancelled too, nothing that it started lives on: what does not end by itself gets SIGTERM, and
+    SIGKILL `grace` seconds later.
     """
     try:
         process = await _start(command)

@@ -60,7 +60,11 @@ def agent(
         wait=wait,
         grace=grace,
     )
-    client = AsyncClient(url, timeout=_ANSWER_WITHIN, transport=context.obj)
+    _work(options, AsyncClient(url, timeout=_ANSWER_WITHIN, transport=context.obj))
+
+
+def _work(options: Options, client: AsyncClient) -> None:
+    """Run the agents until a signal, and end the command with the code that says how it went."""
     try:
         with explained():
             in_peace = asyncio.run(run(options, client))

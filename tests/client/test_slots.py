@@ -14,16 +14,17 @@ from farmqueue.agent.lease import granted
 
 
 def answer(**fields: Any) -> Any:
-    return {"heartbeat_seconds": 20.0, "lease_expires_at": "1970-01-01T00:00:00Z", **fields}
+    return {
+        "heartbeat_seconds": 20.0,
+        "lease_seconds": 60.0,
+        "lease_expires_at": "1970-01-01T00:00:00Z",
+        **fields,
+    }
 
 
-def test_a_lease_lasts_three_heartbeats_less_the_time_to_end_what_runs() -> None:
+def test_a_lease_lasts_as_the_service_says_less_the_time_to_end_what_runs() -> None:
     lease = granted(answer(), since=1000, grace=5)
     assert (lease.heartbeat, lease.deadline, lease.grace) == (20, 1055, 5)
-
-
-def test_a_service_that_says_how_long_a_lease_is_is_believed() -> None:
-    assert granted(answer(lease_seconds=90.0), since=1000, grace=5).deadline == 1085
 
 
 def test_a_long_grace_takes_no_more_than_a_quarter_of_a_lease() -> None:

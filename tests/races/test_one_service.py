@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from tests.farm import Farm
-from tests.processes import running_service
+from tests.processes import embedded_service, running_service
 
 
 @pytest.fixture
@@ -72,3 +72,12 @@ async def test_a_service_told_to_stop_answers_the_polls_that_wait(
     await waiting(farm, 5)
     os.kill(pid, signal.SIGTERM)
     assert {(await poll).status_code for poll in polls} == {204}
+
+
+def test_a_service_told_to_stop_stops_its_embedded_database(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    with embedded_service(data, tmp_path / "log") as process:
+        assert (data / "postgres" / "postmaster.pid").exists()
+        process.terminate()
+        assert process.wait(60) == 0
+        assert not (data / "postgres" / "postmaster.pid").exists()
