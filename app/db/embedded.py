@@ -1,9 +1,12 @@
 """PostgreSQL 18 from a wheel: a farm on a machine that has no database server."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from subprocess import SubprocessError
+
+import stamina
 
 from app.settings import Settings
 
@@ -33,8 +36,16 @@ def _embedded(data_dir: Path) -> Iterator[str]:
         raise SystemExit(
             "no database: set FARMQUEUE_DATABASE_URL, or pip install 'farmqueue[embedded]'"
         ) from missing
-    server = get_server(data_dir.absolute() / "postgres")
+    server = get_server(data_dir.absolute() / "postgres", start=False)
     try:
+        _start(server.start)
         yield server.get_uri().replace("postgresql://", "postgresql+asyncpg://", 1)
     finally:
         server.cleanup()
+
+
+def _start(start: Callable[[], None]) -> None:
+    """Start the server; again where it took longer than the wheel waits, on a busy machine."""
+    for attempt in stamina.retry_context(on=(SubprocessError, OSError), attempts=5, timeout=60):
+        with attempt:
+            start()

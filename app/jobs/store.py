@@ -60,10 +60,8 @@ _COUNTS = (
 # The same rule as `policy.states.job_state`, to choose rows by.
 _state = case(
     (j.c.tasks_done == j.c.tasks_total, JobState.DONE),
-    (
-        and_(func.isempty(j.c.waiting), j.c.tasks_done + j.c.tasks_failed == j.c.tasks_total),
-        JobState.FAILED,
-    ),
+    # Then none waits, and none runs.
+    (j.c.tasks_done + j.c.tasks_failed == j.c.tasks_total, JobState.FAILED),
     (exists().where(_active), JobState.RUNNING),
     (j.c.paused, JobState.PAUSED),
     else_=JobState.QUEUED,

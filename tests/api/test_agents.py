@@ -387,6 +387,7 @@ async def test_a_heartbeat_renews_the_lease_and_says_how_soon_to_call_again(farm
     after = await see(farm, "a0")
     assert called == {
         "heartbeat_seconds": 20,
+        "lease_seconds": 60,
         "lease_expires_at": after["lease_expires_at"],
         "state": "online",
         "stop": [],

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -12,6 +13,7 @@ import pytest
 from fastapi import FastAPI
 
 from app.db.engine import lock_farm
+from app.policy.frames import Frames, parse
 from tests.api.statements import recorded
 from tests.farm import Farm
 
@@ -222,6 +224,7 @@ async def test_parents_and_tags_are_sets(farm: Farm) -> None:
     made = await farm.job("child", parents=[second, first, second], required_tags=["b", "a", "b"])
     assert made["parents"] == [first, second]
     assert made["required_tags"] == ["a", "b"]
+    assert (await farm.set_job("child", parents=[second, second]))["parents"] == [second]
 
 
 async def test_data_and_environ_reach_the_agent_as_they_were_sent(farm: Farm) -> None:
@@ -242,6 +245,21 @@ async def test_a_job_may_be_submitted_paused(farm: Farm) -> None:
     assert (await farm.job("later", paused=True))["state"] == "paused"
     await farm.agent("a0")
     assert await farm.assign("a0") is None
+
+
+async def test_frames_are_sorted_out_beside_the_loop_that_answers_agents(
+    farm: Farm, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads = []
+
+    def seen(text: str) -> Frames:
+        threads.append(threading.current_thread())
+        return parse(text)
+
+    monkeypatch.setattr("app.jobs.submission.parse", seen)
+    await farm.job("shot", frames="1-9x2,2-10x2")
+    assert threads
+    assert threading.current_thread() not in threads
 
 
 async def test_submitting_waits_for_no_decision(farm: Farm, app: FastAPI) -> None:

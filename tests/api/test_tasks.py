@@ -65,7 +65,10 @@ async def mixed(farm: Farm) -> list[str]:
     await farm.finish("a0")
     await farm.fail("a1")
     await farm.post(f"/assignments/{farm.held['a2']['id']}/release")
-    return ["done"] * 2 + ["failed"] * 2 + ["waiting"] * 2 + ["running"] * 2 + ["waiting"] * 2
+    held = farm.held["a3"]
+    first = {"task_id": held["tasks"][0]["id"], "state": "done"}
+    await farm.post(f"/assignments/{held['id']}/results", {"results": [first]})
+    return [*["done"] * 2, *["failed"] * 2, *["waiting"] * 2, "done", "running", *["waiting"] * 2]
 
 
 async def test_tasks_are_found_by_state_on_pages_of_any_size(farm: Farm) -> None:
@@ -83,7 +86,7 @@ async def test_tasks_are_found_by_state_on_pages_of_any_size(farm: Farm) -> None
 async def test_a_task_tells_what_became_of_it(farm: Farm) -> None:
     await mixed(farm)
     tasks = await farm.see_tasks("shot")
-    done, failed, released, running, untouched = tasks[0], tasks[2], tasks[4], tasks[6], tasks[8]
+    done, failed, released, running, untouched = tasks[0], tasks[2], tasks[4], tasks[7], tasks[8]
     agents = [task["agent_id"] for task in (done, failed, released, running, untouched)]
     assert agents == [*(farm.agents[name] for name in ("a0", "a1", "a2", "a3")), None]
     assert [task["attempts"] for task in (done, failed, released, untouched)] == [1, 1, 1, 0]
