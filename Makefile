@@ -8,7 +8,7 @@ INSTALL = $(UV) pip install --quiet --python $(BIN)/python --require-hashes
 PROJECT = $(UV) pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo run test check fmt lint types imports migrations-lint lock browser hooks clean
+.PHONY: help setup demo run test check fmt lint types imports migrations-lint lock browser image-check hooks clean
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -75,8 +75,14 @@ migrations-lint: $(VENV)/.dev ## squawk on the SQL of every revision
 lock: $(UV) ## renew the lock files from pyproject.toml
 	@sh requirements/lock.sh $(UV)
 
-browser: ## Debian's Chromium, which the tests of the pages need (as root)
-	@command -v chromium >/dev/null || { apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium; }
+browser: ## a Chromium for the tests of the docs pages, where there is none
+	@for name in chromium chromium-browser google-chrome; do command -v $$name >/dev/null && exit 0; done; \
+	  as_root=$$([ "$$(id -u)" = 0 ] || echo sudo); \
+	  $$as_root apt-get update -qq && \
+	  $$as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium
+
+image-check: $(VENV)/.dev ## build the container image and run it for real (root on Debian, needs buildah)
+	@tests/container/build_and_run.sh
 
 hooks: ## run format, lint and types before each commit
 	@git config core.hooksPath .githooks

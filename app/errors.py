@@ -1,5 +1,6 @@
 """Errors of the farm and their one shape on the wire: application/problem+json (RFC 9457)."""
 
+import re
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any, ClassVar
@@ -17,9 +18,15 @@ from app.db.tables import MAX_NAME
 
 PROBLEM_JSON = "application/problem+json"
 
-# Connection lost, transaction to be retried, lock not to be had, server going or too busy; a table
-# or column that is not there yet: the schema has to be migrated.
-PASSING_SQLSTATES = ("08", "40", "53", "55P03", "57", "42P01", "42703")
+# Connection lost or refused, transaction to be retried, lock not to be had, server going or too
+# busy; a table or column that is not there yet: the schema has to be migrated.
+PASSING_SQLSTATES = ("08", "28", "3D000", "40", "53", "55", "57", "42P01", "42703")
+
+# Errors listed in one answer: what is sent back must not grow with what was sent.
+SHOWN = 50
+
+# Parts of a place that name a branch of the validator, not a field of the caller.
+_PYDANTIC = re.compile(r"^(constrained-\w+|literal\[.*\]|\[key\])$")
 
 log = structlog.get_logger()
 
@@ -146,11 +153,14 @@ async def _http(_: Request, raised: Exception) -> Response:
 async def _validation(_: Request, wrong: Exception) -> Response:
     """Name each wrong field and what is wrong; the body is never sent back."""
     assert isinstance(wrong, RequestValidationError)
+    found = wrong.errors()
     errors = [
         FieldError(field=_dotted(error["loc"]), message=error["msg"].removeprefix("Value error, "))
-        for error in wrong.errors()
+        for error in found[:SHOWN]
     ]
     detail = "; ".join(f"{error.field}: {error.message}" for error in errors[:5])
+    if len(found) > SHOWN:
+        detail += f"; {len(found)} in all, of which the first {SHOWN} are listed"
     return _problem(422, Invalid.code, Invalid.title, detail, errors)
 
 
@@ -158,7 +168,7 @@ def _dotted(loc: Sequence[int | str]) -> str:
     """("body", "jobs", 3, "title") → jobs.3.title; the whole body stays "body"."""
     if loc[0] == "body" and all(isinstance(part, int) for part in loc[1:]):
         return "body"  # not JSON at all: the number is a position
-    return ".".join(str(part)[:MAX_NAME] for part in loc[1:])
+    return ".".join(str(part)[:MAX_NAME] for part in loc[1:] if not _PYDANTIC.search(str(part)))
 
 
 async def _database(request: Request, failed: Exception) -> Response:

@@ -15,7 +15,12 @@ def configure(log_format: str) -> None:
     ]
     json = log_format == "json"
     shown: Processor = (
-        structlog.processors.JSONRenderer() if json else structlog.dev.ConsoleRenderer()
+        structlog.processors.JSONRenderer()
+        if json
+        else structlog.dev.ConsoleRenderer(
+            # Not the rich one: it shows what every frame holds, headers too, and takes seconds.
+            exception_formatter=structlog.dev.plain_traceback
+        )
     )
     structlog.configure(
         processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],

@@ -31,7 +31,6 @@ def create_app(settings: Settings, url: str) -> FastAPI:
     """The ASGI app over the database at `url` (postgresql+asyncpg://…)."""
     app = FastAPI(
         lifespan=lifespan,
-        root_path=settings.root_path,
         docs_url=None,
         redoc_url=None,
         **openapi.ABOUT,
@@ -73,7 +72,8 @@ class Server(uvicorn.Server):
         self.app = app
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        self.app.state.desk.close()
+        if self.started:
+            self.app.state.desk.close()
         await super().shutdown(sockets)
 
 
@@ -91,6 +91,7 @@ def serve() -> None:
             app,
             host=settings.host,
             port=settings.port,
+            root_path=settings.root_path,
             log_config=None,
             access_log=False,
             timeout_graceful_shutdown=GRACE_SECONDS,

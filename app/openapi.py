@@ -28,7 +28,8 @@ ABOUT: dict[str, Any] = {
 
 # Any route that has a body, or parameters, can give these.
 OF_EVERY_BODY = responses(400, 413)
-OF_EVERY_ROUTE = responses(422, 503)
+OF_EVERY_PARAMETER = responses(422)
+OF_EVERY_ROUTE = responses(503)
 
 
 def install(app: FastAPI) -> None:
@@ -49,15 +50,26 @@ def _document(app: FastAPI) -> dict[str, Any]:
     schemas.pop("ValidationError", None)
     problem = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
     schemas |= problem.pop("$defs") | {"Problem": problem}
+    for name, schema in schemas.items():
+        if name.endswith("Change"):
+            _forget_defaults(schema)
     for operations in made["paths"].values():
         for operation in operations.values():
             _add_errors(operation)
     return made
 
 
+def _forget_defaults(change: dict[str, Any]) -> None:
+    """What a PATCH does not send stays: it has no defaults that a client could send."""
+    for field in change["properties"].values():
+        field.pop("default", None)
+
+
 def _add_errors(operation: dict[str, Any]) -> None:
     answers = operation["responses"]
     answers |= {str(status): told for status, told in OF_EVERY_ROUTE.items()}
+    if "requestBody" in operation or "parameters" in operation:
+        answers |= {str(status): told for status, told in OF_EVERY_PARAMETER.items()}
     if "requestBody" in operation:
         answers |= {str(status): told for status, told in OF_EVERY_BODY.items()}
     for status, answer in answers.items():

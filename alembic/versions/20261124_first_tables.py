@@ -25,6 +25,7 @@ def upgrade() -> None:
         sa.Column("id", sa.Uuid(), nullable=False),
         sa.Column("hostname", sa.Text(), nullable=False),
         sa.Column("port", sa.Integer(), nullable=True),
+        sa.Column("keeps_id", sa.Boolean(), server_default=sa.text("false"), nullable=False),
         sa.Column("cpus", sa.Integer(), nullable=False),
         sa.Column("ram", sa.Integer(), nullable=False),
         sa.Column("free_ram", sa.Integer(), nullable=False),
@@ -251,6 +252,13 @@ def upgrade() -> None:
         unique=False,
         postgresql_where=sa.text("NOT paused AND NOT isempty(waiting)"),
     )
+    op.create_index(
+        "ix_jobs_unfinished",
+        "jobs",
+        ["job_queue_id"],
+        unique=False,
+        postgresql_where=sa.text("tasks_done + tasks_failed < tasks_total"),
+    )
     op.create_table(
         "assignments",
         sa.Column("id", sa.BigInteger(), sa.Identity(always=True), nullable=False),
@@ -378,6 +386,10 @@ def upgrade() -> None:
         "CREATE TRIGGER history_is_kept BEFORE UPDATE OR DELETE ON history "
         "FOR EACH ROW EXECUTE FUNCTION history_is_kept()"
     )
+    op.execute(
+        "CREATE TRIGGER history_is_not_emptied BEFORE TRUNCATE ON history "
+        "FOR EACH STATEMENT EXECUTE FUNCTION history_is_kept()"
+    )
 
 
 def downgrade() -> None:
@@ -408,6 +420,11 @@ def downgrade() -> None:
         postgresql_where=sa.text("ended_at IS NULL"),
     )
     op.drop_table("assignments")
+    op.drop_index(
+        "ix_jobs_unfinished",
+        table_name="jobs",
+        postgresql_where=sa.text("tasks_done + tasks_failed < tasks_total"),
+    )
     op.drop_index(
         "ix_jobs_runnable",
         table_name="jobs",

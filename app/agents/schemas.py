@@ -9,8 +9,6 @@ from pydantic import (
     ConfigDict,
     Field,
     StringConstraints,
-    ValidationInfo,
-    field_validator,
 )
 
 from app.db.tables import MAX_NAME
@@ -42,18 +40,6 @@ class AgentRegister(Body):
     free_ram: Count | None = Field(None, description="Unset: all of it")
     tags: Tags = Field([])
     version: Version | None = Field(None, examples=["0.1.0"])
-
-    @field_validator("free_ram")
-    @classmethod
-    def _within_ram(cls, free_ram: int | None, info: ValidationInfo) -> int | None:
-        return part_of(info.data.get("ram"), free_ram)
-
-
-def part_of(ram: int | None, free_ram: int | None) -> int | None:
-    """The free memory, if it is not more than all of it; else `ValueError`."""
-    if ram is not None and free_ram is not None and free_ram > ram:
-        raise ValueError(f"free_ram ({free_ram}) must not be over ram ({ram})")
-    return free_ram
 
 
 class AgentChange(Body):

@@ -15,11 +15,10 @@ from app.agents.schemas import (
     AssignmentBrief,
     Heartbeat,
     HeartbeatAnswer,
-    part_of,
 )
-from app.db.engine import hint, lock_farm
+from app.db.engine import hint, lock_cleaning, lock_farm
 from app.db.refusals import refused_as
-from app.errors import AppError, Conflict, Invalid
+from app.errors import AppError, Conflict
 from app.history.store import record
 from app.policy.states import AgentState, EndedBecause, Mode, agent_state
 from app.policy.task_ids import task_id
@@ -65,7 +64,8 @@ async def register(
             await store.change(connection, agent_id, facts)
             await store.come_online(connection, agent_id, None, settings.lease_seconds)
         else:
-            await store.add(connection, agent_id, facts, settings.lease_seconds)
+            own = {"keeps_id": asked.id is not None}
+            await store.add(connection, agent_id, facts | own, settings.lease_seconds)
     action = "agent.returned" if known else "agent.registered"
     await record(connection, caller, action, agent_id=agent_id, detail=facts)
     await hint(connection)
@@ -91,7 +91,7 @@ async def change(
 ) -> Agent:
     await lock_farm(connection)
     stored = await _row(connection, agent_id)
-    values = _memory(stored, asked.sent())
+    values = asked.sent()
     state = values.pop("state", None)
     values |= _TOLD.get(state, {})
     changed = {name: value for name, value in values.items() if stored[name] != value}
@@ -107,6 +107,7 @@ async def change(
 
 async def remove(connection: AsyncConnection, agent_id: UUID, caller: str) -> None:
     """Forget an agent, its work taken back; one that is not there is forgotten already."""
+    await lock_cleaning(connection)
     await store.forget_assignments(connection, agent_id)
     await lock_farm(connection)
     await take_back(connection, EndedBecause.AGENT_DELETED, caller, agent_ids=[agent_id])
@@ -152,16 +153,6 @@ async def _return(
     await record(connection, caller, "agent.returned", agent_id=agent_id)
     await hint(connection)
     return lease
-
-
-def _memory(stored: RowMapping, values: dict[str, Any]) -> dict[str, Any]:
-    """Free memory that is sent must fit; free memory that is stored follows less memory down."""
-    ram = values.get("ram", stored["ram"])
-    try:
-        part_of(ram, values.get("free_ram"))
-    except ValueError as wrong:
-        raise Invalid(str(wrong), field="free_ram") from wrong
-    return {"free_ram": min(stored["free_ram"], ram)} | values
 
 
 def _taken(asked: AgentRegister) -> dict[str, AppError]:

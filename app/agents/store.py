@@ -27,22 +27,27 @@ LEFT JOIN jobs j ON j.id = a.job_id
 """
 
 # The agent that a registration is of: the one with its id, else the one at its address; one that
-# has neither is the oldest of its host that has no port.
+# has neither is the oldest of its host that has neither.
 _KNOWN = text("""
 SELECT id, mode, online FROM agents
 WHERE id = :id
     OR (hostname = :hostname AND port = :port)
     OR (CAST(:id AS uuid) IS NULL AND CAST(:port AS int) IS NULL
-        AND hostname = :hostname AND port IS NULL)
+        AND hostname = :hostname AND port IS NULL AND NOT keeps_id)
 ORDER BY id = :id DESC NULLS LAST, time_registered, id
 LIMIT 1
 """)
 
-# A sign of life. What an agent may use is at most what an operator left of its memory.
+# A sign of life. An agent that holds nothing may have a longer lease, for the poll that waits.
 _SIGN_OF_LIFE = """
 UPDATE agents SET online = true, last_seen = clock_timestamp(),
-    lease_expires_at = clock_timestamp() + make_interval(secs => :lease_seconds),
-    free_ram = least(coalesce(:free_ram, free_ram), ram)
+    lease_expires_at = greatest(
+        clock_timestamp() + make_interval(secs => :lease_seconds),
+        CASE WHEN NOT EXISTS (
+            SELECT FROM assignments WHERE agent_id = agents.id AND ended_at IS NULL
+        ) THEN lease_expires_at END
+    ),
+    free_ram = coalesce(:free_ram, free_ram)
 WHERE id = :id
 """
 _RENEW = text(f"{_SIGN_OF_LIFE} AND online RETURNING mode, online, lease_expires_at")
@@ -58,7 +63,9 @@ ORDER BY g.id LIMIT :limit
 # What the agent may still be working on and shall not: what was taken back since it last asked for
 # work, and what it says it works on if that is over or not its own.
 _STOP = text("""
-SELECT s.id FROM assignments s JOIN agents g ON g.id = s.agent_id
+SELECT s.id FROM agents g, LATERAL (
+    SELECT * FROM assignments WHERE agent_id = g.id ORDER BY id DESC LIMIT 1
+) s
 WHERE g.id = :id AND s.ended_at > coalesce(g.last_asked, g.time_registered)
     AND s.ended_because NOT IN ('completed', 'released')
 UNION
@@ -68,8 +75,7 @@ SELECT CAST(:reported AS bigint) WHERE CAST(:reported AS bigint) IS NOT NULL AND
 ORDER BY 1
 """)
 
-# An agent of many years has as many. By id, so that the deletions of a job and of an agent do not
-# lock each other out.
+# An agent of many years has as many.
 _FORGET_ASSIGNMENTS = text("""
 UPDATE assignments SET agent_id = NULL WHERE id = ANY (ARRAY(
     SELECT id FROM assignments WHERE agent_id = :id AND ended_at IS NOT NULL ORDER BY id FOR UPDATE

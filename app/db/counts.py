@@ -6,6 +6,9 @@ WAITING = "(SELECT coalesce(sum(upper(r) - lower(r)), 0)::int FROM unnest(j.wait
 # What neither waits nor has ended is running.
 RUNNING = f"(j.tasks_total - j.tasks_done - j.tasks_failed - {WAITING})"
 
+# Jobs with a task that waits or runs: few among all that ever were, and in an index of their own.
+UNFINISHED = "j.tasks_done + j.tasks_failed < j.tasks_total"
+
 # Agents at each job: an agent holds at most one active assignment.
 HELD = """
 held (job_id, agents) AS (

@@ -1,8 +1,9 @@
 """Connections: one request, one transaction."""
 
 from collections.abc import AsyncIterator
-from typing import Annotated
+from typing import Annotated, Any
 
+import asyncpg
 from fastapi import Depends, Request
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
@@ -12,6 +13,9 @@ from app.settings import Settings
 
 # One number for the whole farm: whoever changes what may run, or who holds what, holds this lock.
 FARM_LOCK = 0x6661726D  # "farm"
+
+# Who clears many rows that nobody else touches does it before it asks for the farm lock.
+CLEANING_LOCK = 0x636C6561  # "clea"
 
 CHANNEL = "farmqueue"
 
@@ -24,22 +28,34 @@ _LOCK = text("SELECT (SELECT version_num FROM alembic_version), pg_advisory_xact
 def create_engine(settings: Settings, url: str) -> AsyncEngine:
     """An engine whose statements give up on a lock after `lock_timeout_seconds`."""
     lock_timeout = f"{int(settings.lock_timeout_seconds * 1000)}ms"
-    return create_async_engine(
-        url,
-        pool_size=settings.pool_size,
-        max_overflow=0,
-        pool_timeout=settings.lock_timeout_seconds,
-        pool_pre_ping=True,
-        connect_args={
-            "timeout": settings.lock_timeout_seconds,
-            "server_settings": {
+
+    async def open_connection() -> asyncpg.Connection:
+        return await connect(
+            url,
+            timeout=settings.lock_timeout_seconds,
+            server_settings={
                 "application_name": "farmqueue",
                 "lock_timeout": lock_timeout,
                 "idle_in_transaction_session_timeout": "60000",
                 "jit": "off",  # compiling costs more than these short statements
                 "timezone": "UTC",
             },
-        },
+        )
+
+    return create_async_engine(
+        "postgresql+asyncpg://",
+        async_creator=open_connection,
+        pool_size=settings.pool_size,
+        max_overflow=0,
+        pool_timeout=settings.lock_timeout_seconds,
+        pool_pre_ping=True,
+    )
+
+
+async def connect(url: str, **options: Any) -> asyncpg.Connection:
+    """A connection of the driver's own, which reads sslmode, several hosts and the like."""
+    return await asyncpg.connect(
+        url.replace("postgresql+asyncpg://", "postgresql://", 1), **options
     )
 
 
@@ -52,6 +68,11 @@ async def lock_farm(connection: AsyncConnection) -> None:
     found = await connection.scalar(_LOCK, {"key": FARM_LOCK})
     if found != HEAD:
         raise Unavailable(wrong_schema(found))
+
+
+async def lock_cleaning(connection: AsyncConnection) -> None:
+    """Let one clearing of old rows at a time go before the farm lock, so that no two meet there."""
+    await connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": CLEANING_LOCK})
 
 
 def wrong_schema(found: str | None) -> str:

@@ -54,7 +54,7 @@ class Table(DeclarativeBase):
 
 
 def _turn_checks() -> list[CheckConstraint]:
-    """The limits that queues and jobs share, as the schemas in app/limits.py state them."""
+    """The limits that queues and jobs share, as the schemas in app/fields.py state them."""
     return [
         CheckConstraint(f"priority BETWEEN -{MAX_PRIORITY} AND {MAX_PRIORITY}", "priority"),
         CheckConstraint(f"weight BETWEEN 0 AND {MAX_WEIGHT}", "weight"),
@@ -115,6 +115,11 @@ class Job(Table):
             "task_counts",
         ),
         Index("ix_jobs_job_queue_id", "job_queue_id", "id"),
+        Index(
+            "ix_jobs_unfinished",
+            "job_queue_id",
+            postgresql_where=text("tasks_done + tasks_failed < tasks_total"),
+        ),
         # What a cycle reads: jobs with something waiting, few among all that ever ran.
         Index(
             "ix_jobs_runnable", "id", postgresql_where=text("NOT paused AND NOT isempty(waiting)")
@@ -196,6 +201,8 @@ class Agent(Table):
     id: Mapped[UUID] = mapped_column(primary_key=True)
     hostname: Mapped[str] = mapped_column(Text)
     port: Mapped[int | None] = mapped_column(Integer)
+    # It came with an id that it keeps itself: a registration without one is never of it.
+    keeps_id: Mapped[bool] = mapped_column(server_default=false())
     cpus: Mapped[int] = mapped_column(Integer)
     ram: Mapped[int] = mapped_column(Integer)
     free_ram: Mapped[int] = mapped_column(Integer)

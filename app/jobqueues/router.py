@@ -37,7 +37,8 @@ async def page(
     limit: Limit = 100,
     cursor: Cursor = 0,
 ) -> Page[JobQueue]:
-    asked = {"parent_jobqueue_id": parent_jobqueue_id, "fullpath": fullpath, "name": name}
+    path = fullpath and fullpath.rstrip("/")
+    asked = {"parent_jobqueue_id": parent_jobqueue_id, "fullpath": path, "name": name}
     matching: dict[str, Any] = {
         column: None if value == "null" else value
         for column, value in asked.items()

@@ -21,7 +21,7 @@ class _Place(Limits):
 
     @model_validator(mode="after")
     def _one_parent(self) -> Self:
-        if {"parent", "parent_jobqueue_id"} <= self.model_fields_set:
+        if self.parent is not None and self.parent_jobqueue_id is not None:
             raise ValueError("give either parent or parent_jobqueue_id, not both")
         return self
 

@@ -58,7 +58,7 @@ ROOT = "/"
 async def create(connection: AsyncConnection, asked: JobQueueCreate, caller: str) -> JobQueue:
     await lock_farm(connection)
     parent_id = await _parent(connection, asked)
-    await _check_depth(connection, parent_id, levels=1)
+    await _check_depth(connection, parent_id, levels=1, field=_parent_field(asked))
     values = asked.model_dump(exclude={"parent"}) | {"parent_jobqueue_id": parent_id}
     with refused_as(_taken(asked.name)):
         queue_id = await store.add(connection, values | {"fullpath": ""})
@@ -120,7 +120,7 @@ async def change(
     if asked.names_a_parent:
         values["parent_jobqueue_id"] = await _parent(connection, asked)
     _check_limits(stored, values)
-    await _check_move(connection, stored, values)
+    await _check_move(connection, stored, values, _parent_field(asked))
     changed = {name: value for name, value in values.items() if stored[name] != value}
     if changed:
         await _apply(connection, stored, changed, caller)
@@ -166,8 +166,11 @@ async def resolve(
 async def _parent(
     connection: AsyncConnection, asked: JobQueueCreate | JobQueueChange
 ) -> int | None:
-    field = "parent" if asked.parent is not None else "parent_jobqueue_id"
-    return await resolve(connection, asked.parent_jobqueue_id, asked.parent, field)
+    return await resolve(connection, asked.parent_jobqueue_id, asked.parent, _parent_field(asked))
+
+
+def _parent_field(asked: JobQueueCreate | JobQueueChange) -> str:
+    return "parent_jobqueue_id" if asked.parent is None else "parent"
 
 
 async def _apply(
@@ -199,20 +202,23 @@ def _check_limits(stored: RowMapping, values: dict[str, Any]) -> None:
 
 
 async def _check_move(
-    connection: AsyncConnection, stored: RowMapping, values: dict[str, Any]
+    connection: AsyncConnection, stored: RowMapping, values: dict[str, Any], field: str
 ) -> None:
     new_parent = values.get("parent_jobqueue_id", stored["parent_jobqueue_id"])
     if new_parent is None or new_parent == stored["parent_jobqueue_id"]:
         return
     if stored["id"] in await store.ancestors(connection, new_parent):
         raise JobQueueCycle(f"{stored['fullpath']} cannot hang under itself or its descendants")
-    await _check_depth(connection, new_parent, await store.height(connection, stored["id"]))
+    levels = await store.height(connection, stored["id"])
+    await _check_depth(connection, new_parent, levels, field)
 
 
-async def _check_depth(connection: AsyncConnection, parent_id: int | None, levels: int) -> None:
+async def _check_depth(
+    connection: AsyncConnection, parent_id: int | None, levels: int, field: str
+) -> None:
     above = 0 if parent_id is None else len(await store.ancestors(connection, parent_id))
     if above + levels > MAX_DEPTH:
-        raise TooDeep(f"a tree may have at most {MAX_DEPTH} levels", field="parent_jobqueue_id")
+        raise TooDeep(f"a tree may have at most {MAX_DEPTH} levels", field=field)
 
 
 def _taken(name: str) -> dict[str, Conflict]:

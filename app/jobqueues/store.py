@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy import RowMapping, Select, delete, func, insert, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.db.counts import ASSIGNED, HELD, RUNNING, WAITING
+from app.db.counts import ASSIGNED, HELD, RUNNING, UNFINISHED, WAITING
 from app.db.tables import jobqueues as queues
 from app.db.tables import jobs
 
@@ -29,24 +29,29 @@ below (id) AS (
     UNION ALL
     SELECT q.id FROM jobqueues q JOIN below b ON q.parent_jobqueue_id = b.id
 ),
-work (job_queue_id, jobs, waiting, running) AS (
-    SELECT j.job_queue_id, count(*), sum({WAITING}), sum({RUNNING}) FROM jobs j GROUP BY 1
+work (job_queue_id, waiting, running) AS (
+    SELECT j.job_queue_id, sum({WAITING}), sum({RUNNING})
+    FROM jobs j WHERE {UNFINISHED} AND j.job_queue_id IN (SELECT id FROM below) GROUP BY 1
+),
+held_jobs (job_queue_id, jobs) AS (
+    SELECT job_queue_id, count(*) FROM jobs WHERE job_queue_id IN (SELECT id FROM below) GROUP BY 1
 )
-SELECT q.*, coalesce(a.agents, 0) AS assigned_agents, coalesce(w.jobs, 0)::int AS jobs,
+SELECT q.*, coalesce(a.agents, 0) AS assigned_agents, coalesce(h.jobs, 0)::int AS jobs,
     coalesce(w.waiting, 0)::int AS waiting, coalesce(w.running, 0)::int AS running
 FROM jobqueues q
 JOIN below b ON b.id = q.id
 LEFT JOIN assigned a ON a.job_queue_id = q.id
 LEFT JOIN work w ON w.job_queue_id = q.id
+LEFT JOIN held_jobs h ON h.job_queue_id = q.id
 ORDER BY q.id
 """
 
 # What hangs on the root itself: its jobs, and every agent that works.
 _ROOT = f"""
-SELECT count(*)::int AS jobs, coalesce(sum({WAITING}), 0)::int AS waiting,
-    coalesce(sum({RUNNING}), 0)::int AS running,
+SELECT coalesce(sum({WAITING}), 0)::int AS waiting, coalesce(sum({RUNNING}), 0)::int AS running,
+    (SELECT count(*)::int FROM jobs WHERE job_queue_id IS NULL) AS jobs,
     (SELECT count(*)::int FROM assignments WHERE ended_at IS NULL) AS assigned_agents
-FROM jobs j WHERE j.job_queue_id IS NULL
+FROM jobs j WHERE {UNFINISHED} AND j.job_queue_id IS NULL
 """
 
 # The queue and its ancestors, nearest first.

@@ -5,7 +5,7 @@ from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.db.engine import hint, lock_farm
+from app.db.engine import hint, lock_cleaning, lock_farm
 from app.errors import Conflict, Invalid
 from app.fields import within
 from app.history.store import record
@@ -50,6 +50,7 @@ async def change(connection: AsyncConnection, job_id: int, asked: JobChange, cal
 
 async def remove(connection: AsyncConnection, job_id: int, caller: str) -> None:
     """Delete a job and take back what runs of it; one that is not there is deleted already."""
+    await lock_cleaning(connection)
     await store.forget_ended(connection, job_id)
     await store.forget_assignments(connection, job_id)
     await lock_farm(connection)
@@ -81,6 +82,7 @@ async def resume(connection: AsyncConnection, job_id: int, caller: str) -> Job:
 
 async def rerun(connection: AsyncConnection, job_id: int, caller: str) -> Job:
     """Every task waits again as if it were new, but for those that run."""
+    await lock_cleaning(connection)
     await store.forget_ended(connection, job_id)
     await lock_farm(connection)
     before = await reading.get(connection, job_id)
@@ -90,6 +92,7 @@ async def rerun(connection: AsyncConnection, job_id: int, caller: str) -> Job:
 
 async def rerun_failed(connection: AsyncConnection, job_id: int, caller: str) -> Job:
     """The failed tasks wait again with their failures forgotten; all others stay as they are."""
+    await lock_cleaning(connection)
     again = await store.retry_failed(connection, job_id)
     await lock_farm(connection)
     before = await reading.get(connection, job_id)

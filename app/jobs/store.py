@@ -93,7 +93,6 @@ SELECT EXISTS (SELECT FROM up WHERE id = :id)
 
 # Ended tasks of a job, which may be a million. See `forget_ended`.
 _FORGET_TASKS = text("DELETE FROM tasks WHERE job_id = :id AND state IN ('done', 'failed')")
-# By id, so that the deletions of a job and of an agent do not lock each other out.
 _FORGET_ASSIGNMENTS = text("""
 UPDATE assignments SET job_id = NULL WHERE id = ANY (ARRAY(
     SELECT id FROM assignments WHERE job_id = :id AND ended_at IS NOT NULL ORDER BY id FOR UPDATE
@@ -246,8 +245,8 @@ async def change(connection: AsyncConnection, job_id: int, values: dict[str, Any
 async def forget_ended(connection: AsyncConnection, job_id: int) -> None:
     """Delete the tasks that are done or failed. To be called before the farm lock is taken.
 
-    It may take seconds, and nobody but a rerun or a deletion of the same job touches those tasks:
-    agents go on getting work meanwhile.
+    It may take seconds, and only who holds the cleaning lock touches those tasks: agents go on
+    getting work meanwhile.
     """
     await connection.execute(_FORGET_TASKS, {"id": job_id})
 

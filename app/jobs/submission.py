@@ -48,10 +48,11 @@ async def _store(
     connection: AsyncConnection, asked: Sequence[JobCreate], places: Sequence[str], caller: str
 ) -> list[Job]:
     """Store the jobs in a number of statements that does not depend on how many they are."""
+    # Before the transaction begins, and beside the loop that answers agents: it may take a while.
+    frames = await asyncio.to_thread(_frames_of_all, asked, places)
     queues = await _queues(connection, asked)
     parents = await store.existing(connection, [id_ for job in asked for id_ in job.parents])
-    # Beside the loop that answers agents: ranges that cross each other take long to sort out.
-    rows = await asyncio.to_thread(_rows, asked, places, queues, parents)
+    rows = _rows(asked, places, frames, queues, parents)
     with refused_as(_gone()):
         job_ids = await store.add_all(connection, rows)
         await store.depend(connection, _pairs(asked, job_ids))
@@ -63,17 +64,26 @@ async def _store(
     return [stored[job_id] for job_id in job_ids]
 
 
+def _frames_of_all(asked: Sequence[JobCreate], places: Sequence[str]) -> list[Frames]:
+    frames = []
+    for job, place in zip(asked, places, strict=True):
+        with _fields_under(place):
+            frames.append(_frames(job))
+    return frames
+
+
 def _rows(
     asked: Sequence[JobCreate],
     places: Sequence[str],
+    frames: Sequence[Frames],
     queues: Mapping[int | str, int],
     parents: set[int],
 ) -> list[dict[str, Any]]:
     rows = []
-    for job, place in zip(asked, places, strict=True):
+    for job, place, of_job in zip(asked, places, frames, strict=True):
         with _fields_under(place):
             check_parents(job.parents, parents)
-            rows.append(_row(job, queues))
+            rows.append(_row(job, of_job, queues))
     return rows
 
 
@@ -101,8 +111,7 @@ def check_parents(parents: Sequence[int], existing: set[int]) -> None:
         raise NoSuchParent(f"there is no job with id {', '.join(missing)}", field="parents")
 
 
-def _row(asked: JobCreate, queues: Mapping[int | str, int]) -> dict[str, Any]:
-    frames = _frames(asked)
+def _row(asked: JobCreate, frames: Frames, queues: Mapping[int | str, int]) -> dict[str, Any]:
     total = _total(asked, frames)
     values = asked.model_dump(exclude={"queue", "parents", "after"})
     return values | {

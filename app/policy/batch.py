@@ -2,9 +2,12 @@
 
 from collections.abc import Iterator, Sequence
 from itertools import islice
+from uuid import UUID
 
 from app.policy.fit import Agent, everyone_failed
 from app.policy.tree import Job
+
+NOBODY: frozenset[UUID] = frozenset()
 
 
 def takes_any(job: Job, agent: Agent, online: Sequence[Agent]) -> bool:
@@ -28,9 +31,15 @@ def next_batch(job: Job, agent: Agent, online: Sequence[Agent]) -> list[int]:
 
 def _takeable(job: Job, agent: Agent, online: Sequence[Agent]) -> Iterator[int]:
     """Ordinals that wait, without those that the agent failed while another could still try."""
+    all_failed: dict[frozenset[UUID], bool] = {}  # many tasks were failed by the same agents
     for ordinal in job.waiting:
-        failed_by = job.failed_by.get(ordinal, frozenset())
-        if agent.id not in failed_by or everyone_failed(failed_by, job.requirements, online):
+        failed_by = job.failed_by.get(ordinal, NOBODY)
+        if agent.id not in failed_by:
+            yield ordinal
+            continue
+        if failed_by not in all_failed:
+            all_failed[failed_by] = everyone_failed(failed_by, job.requirements, online)
+        if all_failed[failed_by]:
             yield ordinal
 
 

@@ -10,6 +10,8 @@ from itertools import accumulate, chain, pairwise
 
 MAX_FRAMES = 1_000_000
 MAX_RUNS = 10_000  # of a list of frames in no order at all
+MAX_CROSSING = 20_000  # frames that are sorted out one by one
+SHORT = 200  # characters
 DIGITS = 6  # after the point
 LARGEST = Decimal(10) ** 9
 
@@ -32,11 +34,26 @@ class Run:
     def __getitem__(self, index: int) -> Decimal:
         return self.first + self.step * index
 
+    @property
+    def last(self) -> Decimal:
+        return self[self.count - 1]
+
+    def takes_in(self, later: "Run") -> bool:
+        """Whether this run and one that begins no earlier are together one run of this step."""
+        return (
+            later.first <= self.last + self.step
+            and (later.first - self.first) % self.step == 0
+            and (later.count == 1 or later.step == self.step or self._covers(later))
+        )
+
+    def _covers(self, later: "Run") -> bool:
+        return later.step % self.step == 0 and later.last <= self.last
+
     def __str__(self) -> str:
         if self.count == 1:
             return _plain(self.first)
         step = "" if self.step == 1 else f"x{_plain(self.step)}"
-        return f"{_plain(self.first)}-{_plain(self[self.count - 1])}{step}"
+        return f"{_plain(self.first)}-{_plain(self.last)}{step}"
 
 
 class Frames:
@@ -82,15 +99,23 @@ def stepped(start: Decimal, end: Decimal, by: Decimal) -> Frames:
     return Frames([Run(start, by if count > 1 else Decimal(1), count)])
 
 
-@lru_cache(maxsize=4096)
 def parse(text: str) -> Frames:
     """Read "1-10x2,20" (a range may have a step; ranges may overlap); or raise `FramesRefused`."""
-    runs = [run for part in text.split(",") for run in _part(part).runs]
-    if sum(run.count for run in runs) > MAX_FRAMES:
+    return _parse_short(text) if len(text) <= SHORT else _parse_long(text)
+
+
+def _parse(text: str) -> Frames:
+    runs = _joined([run for part in text.split(",") for run in _part(part).runs])
+    apart = all(left.last < right.first for left, right in pairwise(runs))
+    frames = Frames(runs if apart and len(runs) <= MAX_RUNS else _merged(runs))
+    if len(frames) > MAX_FRAMES:
         raise FramesRefused(f"over {MAX_FRAMES} frames")
-    runs.sort(key=lambda run: run.first)
-    apart = all(left[left.count - 1] < right.first for left, right in pairwise(runs))
-    return Frames(runs) if apart and len(runs) <= MAX_RUNS else _merged(runs)
+    return frames
+
+
+# Every cycle reads the frames of every runnable job. A long text may be of megabytes once read.
+_parse_short = lru_cache(maxsize=4096)(_parse)
+_parse_long = lru_cache(maxsize=64)(_parse)
 
 
 def plain_number(frame: Decimal) -> int | float:
@@ -101,13 +126,35 @@ def plain_number(frame: Decimal) -> int | float:
 def _part(part: str) -> Frames:
     matched = _PART.fullmatch(part)
     if matched is None:
-        raise FramesRefused(f"{part.strip()!r} is not a frame range: write it like 1-10x2,20")
+        shown = part.strip()[:40]
+        raise FramesRefused(f"{shown!r} is not a frame range: write it like 1-10x2,20")
     start, end, by = matched.groups()
     return stepped(Decimal(start), Decimal(end or start), Decimal(by or 1))
 
 
-def _merged(overlapping: list[Run]) -> Frames:
-    """Runs that cross each other, or are very many, as distinct ascending frames."""
+def _joined(runs: list[Run]) -> list[Run]:
+    """The runs by their first frame; one that the one before it takes in is part of that."""
+    joined: list[Run] = []
+    for run in sorted(runs, key=lambda run: (run.first, -run.count)):
+        if joined and joined[-1].takes_in(run):
+            before = joined[-1]
+            last = max(before.last, run.last)
+            joined[-1] = Run(
+                before.first, before.step, int((last - before.first) / before.step) + 1
+            )
+        else:
+            joined.append(run)
+    return joined
+
+
+def _merged(overlapping: list[Run]) -> list[Run]:
+    """Runs that cross each other, or are very many, as distinct ascending ones."""
+    crossing = sum(run.count for run in overlapping)
+    if crossing > MAX_CROSSING:
+        raise FramesRefused(
+            f"ranges that cross each other may have {MAX_CROSSING} frames in all, these have"
+            f" {crossing}: write them apart, or split the job"
+        )
     scale = 10**DIGITS
     points = sorted({int(run[i] * scale) for run in overlapping for i in range(run.count)})
     merged: list[Run] = []
@@ -121,7 +168,7 @@ def _merged(overlapping: list[Run]) -> Frames:
         at = end
     if len(merged) > MAX_RUNS:
         raise FramesRefused(f"over {MAX_RUNS} separate ranges: split the job")
-    return Frames(merged)
+    return merged
 
 
 def _plain(number: Decimal) -> str:

@@ -7,6 +7,7 @@ open child whose turn it is, owed ones before all others.
 
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
+from uuid import UUID
 
 from app.policy.batch import next_batch, takes_any
 from app.policy.fit import Agent, meets
@@ -55,8 +56,9 @@ def assign_in_turn(farm: Farm, agents: Iterable[Agent]) -> Iterator[tuple[Agent,
     it is tried.
     """
     found_nothing: set[tuple[object, ...]] = set()
+    blamed = _failed_something(farm.root)
     for agent in agents:
-        alike = (agent.cpus, agent.free_ram, agent.tags, farm.online and agent.id)
+        alike = (agent.cpus, agent.free_ram, agent.tags, agent.id if agent.id in blamed else None)
         if alike in found_nothing:
             continue
         assigned = assign(farm, agent)
@@ -64,6 +66,13 @@ def assign_in_turn(farm: Farm, agents: Iterable[Agent]) -> Iterator[tuple[Agent,
             found_nothing.add(alike)
         else:
             yield agent, *assigned
+
+
+def _failed_something(node: Queue | Job) -> frozenset[UUID]:
+    """The agents that failed a task which waits again; they are like no other."""
+    if isinstance(node, Queue):
+        return frozenset().union(*map(_failed_something, node.children))
+    return frozenset().union(*node.failed_by.values())
 
 
 def _next_child(queue: Queue, standings: dict[Node, Standing]) -> Queue | Job:

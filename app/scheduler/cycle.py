@@ -37,6 +37,7 @@ class Round:
     """The polls of a cycle and what is known of their agents; at most one poll an agent."""
 
     polls: dict[UUID, AssignRequest]
+    asked: Sequence[AssignRequest]
     outcomes: dict[UUID, Outcome] = field(default_factory=dict)
     agents: dict[UUID, RowMapping] = field(default_factory=dict)
     active: dict[UUID, int] = field(default_factory=dict)
@@ -49,6 +50,7 @@ class Round:
             for agent_id in self.polls
             if agent_id not in self.outcomes
             and agent_id not in self.active
+            and self.agents[agent_id]["online"]
             and self.agents[agent_id]["mode"] == Mode.ENABLED
         ]
 
@@ -62,9 +64,10 @@ async def run(
 ) -> dict[UUID, Outcome]:
     """Serve polls that just came (`asked`), after those that wait from before.
 
-    The caller commits, and gives the outcomes to the agents only then.
+    The caller commits, and gives the outcomes to the agents only then. One without an outcome is of
+    an agent that went offline meanwhile: it has to ask anew.
     """
-    this = Round({poll.agent_id: poll for poll in (*waiting, *asked)})
+    this = Round({poll.agent_id: poll for poll in (*waiting, *asked)}, asked)
     await lock_farm(connection)
     await _touch(connection, asked, settings)
     await _meet(connection, this)
@@ -78,7 +81,7 @@ async def run(
 async def _touch(
     connection: AsyncConnection, asked: Sequence[AssignRequest], settings: Settings
 ) -> None:
-    polls = [poll.model_dump(include={"agent_id", "wait", "free_ram"}) for poll in asked]
+    polls = [poll.model_dump(include={"agent_id", "free_ram"}) for poll in asked]
     if polls:
         await store.touch(connection, polls, settings.lease_seconds)
 
@@ -99,7 +102,7 @@ async def _meet(connection: AsyncConnection, this: Round) -> None:
 
 
 async def _count_reports(connection: AsyncConnection, this: Round) -> bool:
-    """Count what the polls report; True if an assignment ended, so that others may have work."""
+    """Count what the polls report; True if a task ended, so that others may have work."""
     polls = [poll for poll in this.polls.values() if poll.agent_id not in this.outcomes]
     named = [poll.assignment_id for poll in polls if poll.assignment_id is not None]
     rows = await store.assignments(connection, [poll.agent_id for poll in polls], named)
@@ -143,11 +146,26 @@ async def _serve(connection: AsyncConnection, this: Round, settings: Settings) -
 
 async def _answer(connection: AsyncConnection, this: Round, settings: Settings) -> None:
     """Each agent without a refusal gets its assignment, None where it has none."""
-    unanswered = [agent_id for agent_id in this.polls if agent_id not in this.outcomes]
+    unanswered = [
+        agent_id
+        for agent_id in this.polls
+        if agent_id not in this.outcomes and this.agents[agent_id]["online"]
+    ]
     ids = [this.active[agent_id] for agent_id in unanswered if agent_id in this.active]
     rows = await store.answers(connection, ids) if ids else []
     found = {row["agent_id"]: answer(row, settings) for row in rows}
     this.outcomes.update({agent_id: found.get(agent_id) for agent_id in unanswered})
+    await _let_wait(connection, this, settings)
+
+
+async def _let_wait(connection: AsyncConnection, this: Round, settings: Settings) -> None:
+    polls = [
+        poll.model_dump(include={"agent_id", "wait"})
+        for poll in this.asked
+        if poll.wait and this.outcomes.get(poll.agent_id, poll) is None
+    ]
+    if polls:
+        await store.wait(connection, polls, settings.lease_seconds)
 
 
 def answer(row: RowMapping, settings: Settings) -> Assignment:

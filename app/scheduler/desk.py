@@ -25,6 +25,7 @@ class Poll:
     request: AssignRequest
     answer: Answer
     deadline: float
+    alarm: asyncio.TimerHandle | None = None
 
     def give(self, outcome: cycle.Outcome) -> None:
         if self.answer.done():
@@ -97,15 +98,20 @@ class Desk:
         if not asked and not waiting:
             return
         outcomes = await self._cycle(asked, waiting)
+        if outcomes is None:
+            return
         for poll in (*waiting, *asked):
-            outcome = outcomes.get(poll.request.agent_id)
-            if outcome is None and self._may_wait(poll):
+            agent_id = poll.request.agent_id
+            outcome = outcomes.get(agent_id)
+            if outcome is None and agent_id in outcomes and self._may_wait(poll):
                 self._wait(poll)
             else:
                 poll.give(outcome)
 
-    async def _cycle(self, asked: list[Poll], waiting: list[Poll]) -> dict[UUID, cycle.Outcome]:
-        """Run one cycle; if the database fails, new polls hear of it and old ones wait on."""
+    async def _cycle(
+        self, asked: list[Poll], waiting: list[Poll]
+    ) -> dict[UUID, cycle.Outcome] | None:
+        """Run one cycle; None if the database fails: new polls hear of it, old ones wait on."""
         try:
             with metrics.CYCLE_SECONDS.time():
                 async with self.engine.begin() as connection:
@@ -121,7 +127,8 @@ class Desk:
             for poll in asked:
                 if not poll.answer.done():
                     poll.answer.set_exception(failed)
-            return {}
+            self._work_may_have_come = bool(waiting)
+            return None
         metrics.count(outcomes.values())
         return outcomes
 
@@ -159,8 +166,10 @@ class Desk:
         # It waits on with what it reported counted: a later cycle must not count it again.
         poll.request = poll.request.model_copy(update={"results": []})
         loop = asyncio.get_running_loop()
-        loop.call_at(poll.deadline, poll.give, None)
+        poll.alarm = loop.call_at(poll.deadline, poll.give, None)
 
     def _forget(self, poll: Poll) -> None:
+        if poll.alarm is not None:
+            poll.alarm.cancel()
         if self._waiting.get(poll.request.agent_id) is poll:
             del self._waiting[poll.request.agent_id]

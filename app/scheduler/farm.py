@@ -16,8 +16,9 @@ from app.scheduler import store
 
 async def load_farm(connection: AsyncConnection) -> Farm:
     """The runnable jobs with the queues above them, and how many agents each has."""
-    queues = await store.queues(connection)
+    # In this order: a job that is submitted in between is not seen, but no job lacks its queue.
     jobs = await store.jobs(connection)
+    queues = await store.queues(connection)
     failed = await store.failed_before(connection)
     online = await store.online(connection) if failed else []
     root = Queue(id=0)

@@ -7,11 +7,12 @@ import asyncpg
 import structlog
 
 from app import metrics
-from app.db.engine import CHANNEL
+from app.db.engine import CHANNEL, connect
 from app.scheduler.desk import Desk
 
 log = structlog.get_logger()
 
+CONNECT_SECONDS = 10
 HEARTBEAT_SECONDS = 10
 RECONNECT_SECONDS = 1
 
@@ -20,7 +21,7 @@ async def listen(url: str, desk: Desk) -> None:
     """Stir the desk at every hint but its own; connect again for ever."""
     while True:
         try:
-            await _listen_once(url.replace("postgresql+asyncpg://", "postgresql://", 1), desk)
+            await _listen_once(url, desk)
         except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError) as lost:
             log.warning("listener_lost", error=str(lost), retry_seconds=RECONNECT_SECONDS)
         metrics.LISTENING.set(0)
@@ -28,7 +29,7 @@ async def listen(url: str, desk: Desk) -> None:
 
 
 async def _listen_once(url: str, desk: Desk) -> None:
-    connection = await asyncpg.connect(url, timeout=10)
+    connection = await connect(url, timeout=CONNECT_SECONDS)
     try:
         await connection.add_listener(CHANNEL, _heard(desk))
         metrics.LISTENING.set(1)

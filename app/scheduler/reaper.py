@@ -33,9 +33,9 @@ async def reap(connection: AsyncConnection) -> int:
         return 0
     await lock_farm(connection)
     silent = await store.expire(connection)
-    ended = await take_back(connection, EndedBecause.LEASE_LOST, "reaper", agent_ids=silent)
-    if ended:
-        await hint(connection)
+    await take_back(connection, EndedBecause.LEASE_LOST, "reaper", agent_ids=silent)
+    # Even where nothing was held: tasks that all others failed may go to those again.
+    await hint(connection)
     for agent_id in silent:
         log.warning("lease_lost", agent_id=str(agent_id))
     metrics.LEASES_LOST.inc(len(silent))

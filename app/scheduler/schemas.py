@@ -15,14 +15,14 @@ MAX_WAIT = 60.0
 
 # JSON has no UUID and no enum: their text is read as one.
 AgentId = Annotated[UUID, Field(strict=False)]
-Outcome = Annotated[Said, Field(strict=False)]
+SaidOfTask = Annotated[Said, Field(strict=False)]
 
 
 class Result(Body):
     """What became of one task."""
 
     task_id: Id
-    state: Outcome = Field(description="`running` reports progress; the others end the task")
+    state: SaidOfTask = Field(description="`running` reports progress; the others end the task")
     progress: Annotated[float | None, Field(ge=0, le=1, allow_inf_nan=False)] = None
     error: Annotated[
         Text | None,

@@ -10,20 +10,26 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.db.counts import ASSIGNED, HELD
 
-# New polls: the agents live. One that holds no work may stay silent for as long as it waits.
+# New polls: the agents live.
 _TOUCH = text("""
 UPDATE agents a SET
     online = true, last_seen = clock_timestamp(), last_asked = clock_timestamp(),
     free_ram = coalesce(p.free_ram, a.free_ram),
-    lease_expires_at = clock_timestamp() + make_interval(secs => :lease_seconds + CASE
-        WHEN EXISTS (SELECT FROM assignments WHERE agent_id = a.id AND ended_at IS NULL) THEN 0
-        ELSE p.wait END)
-FROM jsonb_to_recordset(CAST(:polls AS jsonb)) AS p(agent_id uuid, wait float8, free_ram int)
+    lease_expires_at = clock_timestamp() + make_interval(secs => :lease_seconds)
+FROM jsonb_to_recordset(CAST(:polls AS jsonb)) AS p(agent_id uuid, free_ram int)
 WHERE a.id = p.agent_id AND a.mode <> 'disabled'
 """)
 
+# An agent that holds nothing may stay silent for as long as it waits.
+_WAIT = text("""
+UPDATE agents a SET
+    lease_expires_at = clock_timestamp() + make_interval(secs => :lease_seconds + p.wait)
+FROM jsonb_to_recordset(CAST(:polls AS jsonb)) AS p(agent_id uuid, wait float8)
+WHERE a.id = p.agent_id
+""")
+
 _AGENTS = text("""
-SELECT id, mode, cpus, free_ram, tags FROM agents WHERE id = ANY(CAST(:agent_ids AS uuid[]))
+SELECT id, mode, online, cpus, free_ram, tags FROM agents WHERE id = ANY(CAST(:agent_ids AS uuid[]))
 """)
 
 # Of each agent its two latest assignments (the active one, and the one that an answer which got
@@ -71,8 +77,9 @@ FROM jobs j LEFT JOIN held h ON h.job_id = j.id
 WHERE {_RUNNABLE}
 """)
 
-_FAILED_BEFORE = text("""
-SELECT job_id, ordinal, failed_by FROM tasks WHERE state = 'waiting' AND failed_by <> '{}'
+_FAILED_BEFORE = text(f"""
+SELECT t.job_id, t.ordinal, t.failed_by FROM tasks t JOIN jobs j ON j.id = t.job_id
+WHERE t.state = 'waiting' AND t.failed_by <> '{{}}' AND {_RUNNABLE}
 """)
 
 _ONLINE = text("SELECT id, cpus, free_ram, tags FROM agents WHERE online AND mode = 'enabled'")
@@ -224,9 +231,17 @@ _ANY_EXPIRED = text(
 async def touch(
     connection: AsyncConnection, polls: Iterable[dict[str, Any]], lease_seconds: float
 ) -> None:
-    """Mark agents as alive; each poll has agent_id, wait (seconds) and free_ram (MB or None)."""
+    """Mark agents as alive; each poll has agent_id and free_ram (MB or None)."""
     values = {"polls": _json(list(polls)), "lease_seconds": lease_seconds}
     await connection.execute(_TOUCH, values)
+
+
+async def wait(
+    connection: AsyncConnection, polls: Iterable[dict[str, Any]], lease_seconds: float
+) -> None:
+    """Let the leases of agents that wait last longer; each has agent_id and wait (seconds)."""
+    values = {"polls": _json(list(polls)), "lease_seconds": lease_seconds}
+    await connection.execute(_WAIT, values)
 
 
 async def agents(connection: AsyncConnection, agent_ids: Sequence[UUID]) -> Sequence[RowMapping]:

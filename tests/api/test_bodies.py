@@ -71,6 +71,14 @@ async def test_a_wrong_value_is_not_sent_back(client: httpx.AsyncClient, path: s
     refused(await client.post(path, json=wrong), 422)
 
 
+async def test_an_answer_does_not_grow_with_what_is_wrong(client: httpx.AsyncClient) -> None:
+    nonsense = {f"field {number}": 1 for number in range(5_000)}
+    answer = await client.post("/jobqueues", json={"name": "q"} | nonsense)
+    refused(answer, 422)
+    assert len(answer.json()["errors"]) == 50
+    assert "5000 in all" in answer.json()["detail"]
+
+
 @pytest.mark.parametrize(
     "path", ["/jobqueues/x", "/jobqueues/0", f"/jobs/{2**63}", "/agents/hunter2", "/tasks/-1"]
 )

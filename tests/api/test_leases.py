@@ -116,6 +116,36 @@ async def test_an_agent_that_waits_for_work_has_its_wait_and_then_its_lease(
     assert seconds_between(agent["last_seen"], agent["lease_expires_at"]) < 119
 
 
+async def test_a_heartbeat_does_not_shorten_the_lease_of_an_agent_that_waits(
+    farm: Farm, app: FastAPI
+) -> None:
+    await farm.agent("a0")
+    poll = asyncio.create_task(farm.assign("a0", wait=60))
+    while app.state.desk.waiting < 1:
+        await asyncio.sleep(0.01)
+    before = (await farm.get(f"/agents/{farm.agents['a0']}"))["lease_expires_at"]
+    assert (await farm.heartbeat("a0"))["lease_expires_at"] >= before
+    poll.cancel()
+
+
+async def test_a_poll_that_reports_its_last_task_and_waits_has_the_longer_lease(
+    farm: Farm, app: FastAPI
+) -> None:
+    await farm.job("shot")
+    await farm.agent("a0")
+    held = await farm.assign("a0")
+    assert held is not None
+    results = [{"task_id": held["tasks"][0]["id"], "state": "done"}]
+    poll = asyncio.create_task(
+        farm.assign("a0", wait=60, results=results, assignment_id=held["id"])
+    )
+    while app.state.desk.waiting < 1:
+        await asyncio.sleep(0.01)
+    agent = await farm.get(f"/agents/{farm.agents['a0']}")
+    assert seconds_between(agent["last_seen"], agent["lease_expires_at"]) > 119
+    poll.cancel()
+
+
 def seconds_between(earlier: str, later: str) -> float:
     return (datetime.fromisoformat(later) - datetime.fromisoformat(earlier)).total_seconds()
 

@@ -64,6 +64,15 @@ def test_every_route_has_a_summary_and_its_errors_as_problems(document: dict[str
                 assert list(answer["content"]) == ["application/problem+json"], (method, path)
 
 
+def test_a_patch_has_no_defaults_that_a_client_could_send(document: dict[str, Any]) -> None:
+    for method, path, operation in operations(document):
+        if method == "patch":
+            content = operation["requestBody"]["content"]["application/json"]
+            name = content["schema"]["$ref"].rpartition("/")[2]
+            fields = document["components"]["schemas"][name]["properties"]
+            assert not [field for field in fields.values() if "default" in field], path
+
+
 def test_every_body_has_an_example(document: dict[str, Any]) -> None:
     schemas = document["components"]["schemas"]
     for method, path, operation in operations(document):

@@ -2,11 +2,14 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 import httpx
 import pytest
 from fastapi import FastAPI
+from sqlalchemy.ext.asyncio import AsyncConnection
 
+from app.scheduler import store
 from app.settings import Settings
 from tests.farm import Farm
 
@@ -129,6 +132,38 @@ async def test_a_waiting_poll_of_an_agent_that_is_disabled_hears_of_it(
     await held_open(app)
     await farm.set_agent("a0", state="disabled")
     assert (await poll).status_code == 409
+
+
+async def test_a_waiting_poll_of_an_agent_that_said_goodbye_gets_no_work(
+    farm: Farm, app: FastAPI
+) -> None:
+    await farm.agent("a0")
+    poll = asyncio.create_task(farm.ask("a0", wait=60))
+    await held_open(app)
+    await farm.set_agent("a0", state="offline")
+    await farm.job("shot")
+    assert (await poll).status_code == 204
+    assert (await farm.see_job("shot"))["assigned_agents"] == 0
+    assert await farm.gets("a0") == "shot"
+
+
+async def test_a_job_that_comes_while_a_cycle_reads_does_no_harm(
+    farm: Farm, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await farm.queue("/empty")
+    await farm.agent("a0")
+    for name in ("jobs", "queues", "failed_before"):
+        read = getattr(store, name)
+
+        async def reads_late(connection: AsyncConnection, read: Any = read) -> Any:
+            await farm.job("late", queue="/empty", priority=1)
+            return await read(connection)
+
+        with monkeypatch.context() as held_up:
+            held_up.setattr(store, name, reads_late)
+            assert (await farm.ask("a0")).status_code in {200, 204}
+        if await farm.gets("a0"):
+            await farm.finish("a0")
 
 
 async def test_waiting_polls_hold_no_database_connection(farm: Farm, app: FastAPI) -> None:

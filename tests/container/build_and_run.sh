@@ -23,6 +23,7 @@ main() {
   chmod 711 "$WORK"
   PIDS=()
   trap clean_up EXIT
+  trap 'exit 130' INT TERM
 
   build_image
   check_what_is_in_the_image
@@ -201,13 +202,14 @@ check_service_and_agent() {
   start_in_image agent "FARMQUEUE_URL=$PROXY" farmqueue agent --wait 5
   job=$(in_image submit "FARMQUEUE_URL=$PROXY" farmqueue submit check --frames 1-20 -- \
     python -c 'import os, time; time.sleep(0.2); print(os.getuid(), "{frame}")')
-  stop_in_image first
-  say "first replica, told to stop" "exit code 0"
+  stop_replica first
+  say "first replica, told to stop" "ended its requests"
   answers_without_a_gap
-  in_image watch "FARMQUEUE_URL=$PROXY" farmqueue watch "$job" >/dev/null
+  in_image watch "FARMQUEUE_URL=$PROXY" timeout "$DEADLINE" farmqueue watch "$job" >/dev/null
   say "job $job of 20 tasks, by an agent" "done, with one replica less"
   stop_in_image agent
-  stop_in_image second
+  say "agent, told to stop" "exit code 0"
+  stop_replica second
 
   touched=$(find "$FILES" -xdev -user 10001 -newer "$WORK/before" -type f \
     -not -path "$FILES/tmp/*" -not -path "$FILES/var/lib/farmqueue/*")
@@ -230,11 +232,19 @@ start_in_image() {
   until_ready "$name" test -s "$FILES/tmp/$name.pid"
 }
 
-# SIGTERM, and it ends with exit code 0.
+# SIGTERM, and what runs under this name ends in time; the exit code is its own.
 stop_in_image() {
-  local run=RUN_OF_$1
-  kill -TERM "$(<"$FILES/tmp/$1.pid")"
+  local run=RUN_OF_$1 pid
+  pid=$(<"$FILES/tmp/$1.pid")
+  kill -TERM "$pid"
+  end_within 30 "$pid"
   wait "${!run}"
+}
+
+# The server ends its requests and then by the signal itself, as supervisors expect it.
+stop_replica() {
+  stop_in_image "$1" || true
+  grep --quiet "Application shutdown complete" "$WORK/$1.log"
 }
 
 start_replica() {

@@ -9,7 +9,15 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from app.policy.frames import MAX_FRAMES, MAX_RUNS, FramesRefused, parse, plain_number, stepped
+from app.policy.frames import (
+    MAX_CROSSING,
+    MAX_FRAMES,
+    MAX_RUNS,
+    FramesRefused,
+    parse,
+    plain_number,
+    stepped,
+)
 
 Part = tuple[Decimal, Decimal, Decimal]  # start, end, by
 
@@ -121,8 +129,30 @@ def in_no_order(count: int) -> str:
 
 def test_lists_in_no_order_may_be_long_but_not_without_end() -> None:
     assert len(parse(in_no_order(2 * MAX_RUNS))) == 2 * MAX_RUNS
-    with pytest.raises(FramesRefused, match="over 10000 separate ranges: split the job"):
-        parse(in_no_order(2 * MAX_RUNS + 2))
+    with pytest.raises(FramesRefused, match=f"these have {MAX_CROSSING + 2}: write them apart"):
+        parse(in_no_order(MAX_CROSSING + 2))
+
+
+def test_ranges_that_lie_in_another_cost_nothing() -> None:
+    frames = parse("1-1000000,5,7-21x7,1-9x2,999999-1000000")
+    assert str(frames) == "1-1000000"
+    assert len(frames) == MAX_FRAMES
+
+
+def test_ranges_that_go_on_with_another_are_one() -> None:
+    assert str(parse("6-10,1-5,11-20x3,23")) == "1-10,11-23x3"
+    assert str(parse("1-9x2,11,13-21x2")) == "1-21x2"
+
+
+def test_ranges_that_cross_each_other_a_lot_are_refused_before_they_are_sorted_out() -> None:
+    with pytest.raises(FramesRefused, match="may have 20000 frames in all"):
+        parse("1-1000000x2,2-1000000x3")
+
+
+def test_what_is_not_understood_is_shown_cut_short() -> None:
+    with pytest.raises(FramesRefused) as refused:
+        parse("x" * 100_000)
+    assert len(str(refused.value)) < 120
 
 
 def test_a_long_list_of_neighbours_is_one_range() -> None:
