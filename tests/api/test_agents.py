@@ -510,6 +510,7 @@ async def test_a_long_past_is_cleared_away_before_the_farm_lock(farm: Farm, app:
     await farm.agent("a0")
     with recorded(app) as statements:
         await farm.client.delete(f"/agents/{farm.agents['a0']}")
+    assert statements[0] == "SELECT pg_advisory_xact_lock($1)"
     assert place(statements, "UPDATE assignments") < place(statements, "alembic_version")
 
 

@@ -488,6 +488,8 @@ async def test_many_ended_tasks_are_cleared_away_before_the_farm_lock(
             await farm.client.request(method, f"/jobs/{farm.jobs['shot']}{path}")
         locked = place(statements, "alembic_version")
         assert all(place(statements, word) < locked for word in words)
+        # One such clearing at a time: two that met at the farm lock would wait for each other.
+        assert statements[0] == "SELECT pg_advisory_xact_lock($1)"
 
 
 # --- what every edit has in common ---
