@@ -89,4 +89,4 @@ hooks: ## run format, lint and types before each commit
 	@echo "git hooks: .githooks"
 
 clean: ## remove what the targets made
-	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist .farmqueue
+	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist .farmqueue demo-result

@@ -3,7 +3,7 @@
 import struct
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import count
+from itertools import count, repeat
 from operator import sub
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
@@ -19,7 +19,7 @@ def picture(width: int, height: int, pixels: bytes) -> bytes:
     stride = 3 * width
     rows = [pixels[at : at + stride] for at in range(0, height * stride, stride)]
     header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
-    body = zlib.compress(b"".join(_filtered(rows)), 7)
+    body = zlib.compress(b"".join(_filtered(rows)))
     return SIGNATURE + _chunk(b"IHDR", header) + _chunk(b"IDAT", body) + _chunk(b"IEND", b"")
 
 
@@ -82,22 +82,8 @@ def _chunk(kind: bytes, data: bytes) -> bytes:
 
 
 def _filtered(rows: Iterable[bytes]) -> Iterator[bytes]:
-    """Each row as its difference to the left (1) or to the row above (2), whichever is smaller."""
-    above = b""
+    """Each row as its difference to the row above, which smooth pictures are small in."""
+    above: Iterable[int] = repeat(0)
     for row in rows:
-        left = _difference(row, b"\0\0\0" + row[:-3])
-        up = _difference(row, above or bytes(len(row)))
-        yield b"\x01" + left if _roughness(left) < _roughness(up) else b"\x02" + up
+        yield b"\x02" + bytes(map(_MODULO_256.__getitem__, map(sub, row, above)))
         above = row
-
-
-def _difference(row: bytes, other: bytes) -> bytes:
-    return bytes(map(_MODULO_256.__getitem__, map(sub, row, other)))
-
-
-_MAGNITUDE = bytes(min(value, 256 - value) for value in range(256))
-
-
-def _roughness(row: bytes) -> int:
-    """The usual guess at what a row costs: the sum of its values, read as signed bytes."""
-    return sum(row.translate(_MAGNITUDE))

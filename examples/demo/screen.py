@@ -41,12 +41,11 @@ def _shown(
 
 
 def table(look: Look) -> Table:
-    """The queue tree with its jobs: who has how many agents, and what they do."""
-    grid = Table(box=None, pad_edge=False, header_style="dim", title_justify="left")
+    """The queue tree with its jobs: who has how many agents, what they do, how far it is."""
+    grid = Table(box=None, pad_edge=False, header_style="dim", title_justify="left", title_style="")
     grid.title = f"[bold]farmqueue[/]  {_totals(look)}"
-    for heading in ("queue, job", "rule", "agents", "waiting", "running", "done", "at work"):
-        right = heading in {"waiting", "running"}
-        grid.add_column(heading, justify="right" if right else "left", no_wrap=True)
+    for heading in ("queue, job", "rule, work", "agents", "done", ""):
+        grid.add_column(heading, no_wrap=True)
     for depth, queue in queues_below(look.root):
         _add_queue(grid, depth, queue)
         for job in look.jobs:
@@ -59,22 +58,21 @@ def _add_queue(grid: Table, depth: int, queue: QueueNode) -> None:
     grid.add_row(
         Text(f"{'  ' * depth}/{queue['name']}", "bold"),
         Text(rule(queue), "dim"),
-        Text("● " * queue["assigned_agents"], "cyan"),
+        Text("●" * queue["assigned_agents"], "cyan"),
     )
 
 
 def _add_job(grid: Table, depth: int, job: Job, work: list[Work]) -> None:
     tasks = job["tasks"]
     total = sum((tasks["waiting"], tasks["running"], tasks["done"], tasks["failed"]))
+    finished = tasks["done"] + sum(each.tasks * each.progress for each in work)
     colour = _STATES.get(job["state"], "")
     grid.add_row(
         Text(f"{'  ' * depth}{job['title']}", colour),
-        "",
-        Text("● " * job["assigned_agents"], "cyan"),
-        str(tasks["waiting"] or ""),
-        str(tasks["running"] or ""),
-        ProgressBar(total, tasks["done"], width=12, complete_style="cyan"),
         Text(_at_work(job, work), "" if work else colour),
+        Text("●" * job["assigned_agents"], "cyan"),
+        ProgressBar(total, finished, width=10, complete_style="cyan"),
+        f"{tasks['done']}/{total}",
     )
 
 
@@ -92,9 +90,9 @@ def rule(queue: QueueNode) -> str:
 
 def _at_work(job: Job, work: list[Work]) -> str:
     if work:
-        return "  ".join(f"#{each.agent}: {each.frames} {each.progress:.0%}" for each in work)
-    if job["blocked_by"]:
-        return f"waits for {len(job['blocked_by'])}"
+        return "  ".join(f"#{each.agent}: {each.frames}" for each in work)
+    if blocking := len(job["blocked_by"]):
+        return f"waits for {blocking} job{'s' if blocking > 1 else ''}"
     return job["state"]
 
 

@@ -12,11 +12,12 @@ EVERY = 0.5  # seconds between two looks
 
 @dataclass(frozen=True)
 class Work:
-    """What one agent does now: agents count from 1."""
+    """What one agent does now."""
 
-    agent: int
+    agent: int  # they count from 1
     frames: str
-    progress: float  # 0..1, over its whole batch
+    tasks: int
+    progress: float  # 0..1, over all these tasks
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,7 @@ def _work(tasks: Iterator[Task], numbers: dict[str, int]) -> list[Work]:
         if task["agent_id"] in numbers:
             held.setdefault(numbers[task["agent_id"]], []).append(task)
     return [
-        Work(agent, _range(batch), sum(task["progress"] for task in batch) / len(batch))
+        Work(agent, _range(batch), len(batch), sum(task["progress"] for task in batch) / len(batch))
         for agent, batch in sorted(held.items())
     ]
 

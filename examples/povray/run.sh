@@ -26,4 +26,4 @@ video=$(farmqueue submit "Bloom, video" --queue /films/bloom --parent "$render" 
     -c:v libx264 -crf 18 -pix_fmt yuv420p "$out/bloom.mp4")
 
 farmqueue watch "$render" "$video"
-echo "$out/bloom.mp4"
+echo "The video: ${1:-demo-result/bloom}/bloom.mp4"

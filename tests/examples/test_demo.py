@@ -78,7 +78,12 @@ def demo(tmp_path: Path, farm: Path, *more: str) -> Iterator["subprocess.Popen[s
         stderr=subprocess.STDOUT,
         text=True,
     ) as process:
-        yield process
+        try:
+            yield process
+        finally:
+            if process.poll() is None:  # the test failed half way
+                process.terminate()
+                process.communicate()
 
 
 def left_behind(tmp_path: Path) -> list[str]:

@@ -1,4 +1,4 @@
-"""The POV-Ray example submits what it says, to a real service; no agent takes it, nothing renders."""
+"""The POV-Ray example submits what it says to a real service, where no agent takes it."""
 
 import os
 import subprocess
@@ -15,9 +15,8 @@ def commands(directory: Path) -> Path:
     """A directory with a `farmqueue` that is the real one, but waits for no job."""
     directory.mkdir()
     script = directory / "farmqueue"
-    script.write_text(
-        f'#!/bin/sh\n[ "$1" = watch ] && echo "$@" && exit 0\nexec {sys.executable} -m farmqueue "$@"\n'
-    )
+    real = f'exec {sys.executable} -m farmqueue "$@"'
+    script.write_text(f'#!/bin/sh\n[ "$1" = watch ] && echo "$@" && exit 0\n{real}\n')
     script.chmod(0o755)
     return directory
 
