@@ -24,8 +24,8 @@ async def patiently(call: Callable[[], Awaitable[T]], say: Say) -> T:
     ):
         with attempt:
             answer = await call()
-        if attempt.num > 1:
-            say("service answers again", attempts=attempt.num)
+            if attempt.num > 1:
+                say("service answers again", attempts=attempt.num)
     return answer
 
 
