@@ -14,8 +14,6 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.exceptions import HTTPException
 
-from app.db.tables import MAX_NAME
-
 PROBLEM_JSON = "application/problem+json"
 
 # Connection lost or refused, transaction to be retried, lock not to be had, server going or too
@@ -24,6 +22,7 @@ PASSING_SQLSTATES = ("08", "28", "3D000", "40", "53", "55", "57", "42P01", "4270
 
 # Errors listed in one answer: what is sent back must not grow with what was sent.
 SHOWN = 50
+LONGEST_PART = 255
 
 # Parts of a place that name a branch of the validator, not a field of the caller.
 _PYDANTIC = re.compile(r"^(constrained-\w+|literal\[.*\]|\[key\])$")
@@ -168,7 +167,7 @@ def _dotted(loc: Sequence[int | str]) -> str:
     """("body", "jobs", 3, "title") → jobs.3.title; the whole body stays "body"."""
     if loc[0] == "body" and all(isinstance(part, int) for part in loc[1:]):
         return "body"  # not JSON at all: the number is a position
-    return ".".join(str(part)[:MAX_NAME] for part in loc[1:] if not _PYDANTIC.search(str(part)))
+    return ".".join(str(part)[:LONGEST_PART] for part in loc[1:] if not _PYDANTIC.search(str(part)))
 
 
 async def _database(request: Request, failed: Exception) -> Response:
