@@ -8,7 +8,7 @@ INSTALL = $(UV) pip install --quiet --python $(BIN)/python --require-hashes
 PROJECT = $(UV) pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo run test check fmt lint types imports migrations-lint lock browser image-check hooks clean
+.PHONY: help setup demo run test check fmt lint types imports migrations-lint bench lock browser image-check hooks clean
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -71,6 +71,9 @@ imports: $(VENV)/.dev ## imports go one way
 migrations-lint: $(VENV)/.dev ## squawk on the SQL of every revision
 	@$(BIN)/alembic upgrade --sql head > $(VENV)/schema.sql 2> $(VENV)/schema.log || { cat $(VENV)/schema.log; exit 1; }
 	@$(BIN)/squawk $(VENV)/schema.sql
+
+bench: $(VENV)/.dev ## assignments a second, as a table
+	@$(BIN)/python -m benchmarks.closed_loop $(ARGS)
 
 lock: $(UV) ## renew the lock files from pyproject.toml
 	@sh requirements/lock.sh $(UV)
