@@ -5,7 +5,8 @@ something below it, has fewer agents than its minimum. From the root down, the w
 open child whose turn it is, owed ones before all others.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Hashable, Iterable, Iterator
+from dataclasses import dataclass, field
 from typing import NamedTuple
 from uuid import UUID
 
@@ -26,46 +27,55 @@ CLOSED = Standing(open=False, owed=False)
 _SHARE_SCALE = 10**12
 
 
+@dataclass(frozen=True, slots=True)
+class _View:
+    """How the farm stands for one kind of agents: those that no job can tell apart."""
+
+    agent: Agent  # any of them
+    online: tuple[Agent, ...]
+    standings: dict[Node, Standing] = field(default_factory=dict)
+
+
 def pick(farm: Farm, agent: Agent) -> Job | None:
     """The job whose turn it is for this agent, None where nothing is open for it."""
-    standings: dict[Node, Standing] = {}
-    if not _look(farm.root, farm, agent, standings).open:
-        return None
-    node: Queue | Job = farm.root
-    while isinstance(node, Queue):
-        node = _next_child(node, standings)
-    return node
+    return _walk(farm.root, _view(farm, agent))
 
 
 def assign(farm: Farm, agent: Agent) -> tuple[Job, list[int]] | None:
     """Pick for the agent, and count it: the ordinals of its tasks no longer wait."""
     job = pick(farm, agent)
-    if job is None:
-        return None
-    ordinals = next_batch(job, agent, farm.online)
-    job.waiting.remove(ordinals)
-    for node in path(job):
-        node.assigned += 1
-    return job, ordinals
+    return None if job is None else (job, _count(job, agent, farm))
 
 
 def assign_in_turn(farm: Farm, agents: Iterable[Agent]) -> Iterator[tuple[Agent, Job, list[int]]]:
     """Assign to each agent in turn; those that get nothing are left out.
 
-    While agents are only added nothing opens, so that where one agent found nothing, no other like
-    it is tried.
+    The tree is looked at once for each kind of agents. An assignment changes how the nodes above
+    its job stand, and no others: these are looked at again.
     """
-    found_nothing: set[tuple[object, ...]] = set()
+    views: dict[Hashable, _View] = {}
     blamed = _failed_something(farm.root)
     for agent in agents:
-        alike = (agent.cpus, agent.free_ram, agent.tags, agent.id if agent.id in blamed else None)
-        if alike in found_nothing:
+        kind = (agent.cpus, agent.free_ram, agent.tags, agent.id if agent.id in blamed else None)
+        if kind not in views:
+            views[kind] = _view(farm, agent)
+        job = _walk(farm.root, views[kind])
+        if job is None:
             continue
-        assigned = assign(farm, agent)
-        if assigned is None:
-            found_nothing.add(alike)
-        else:
-            yield agent, *assigned
+        ordinals = _count(job, agent, farm)
+        for view in views.values():
+            for node in path(job):
+                view.standings[node] = _standing(node, view)
+        yield agent, job, ordinals
+
+
+def _count(job: Job, agent: Agent, farm: Farm) -> list[int]:
+    """Let the agent have the job's next tasks; their ordinals."""
+    ordinals = next_batch(job, agent, farm.online)
+    job.waiting.remove(ordinals)
+    for node in path(job):
+        node.assigned += 1
+    return ordinals
 
 
 def _failed_something(node: Queue | Job) -> frozenset[UUID]:
@@ -73,6 +83,15 @@ def _failed_something(node: Queue | Job) -> frozenset[UUID]:
     if isinstance(node, Queue):
         return frozenset().union(*map(_failed_something, node.children))
     return frozenset().union(*node.failed_by.values())
+
+
+def _walk(root: Queue, view: _View) -> Job | None:
+    if not view.standings[root].open:
+        return None
+    node: Queue | Job = root
+    while isinstance(node, Queue):
+        node = _next_child(node, view.standings)
+    return node
 
 
 def _next_child(queue: Queue, standings: dict[Node, Standing]) -> Queue | Job:
@@ -97,31 +116,42 @@ def turn(node: Queue | Job, parent: Queue) -> tuple[int, ...]:
     )
 
 
-def _look(node: Queue | Job, farm: Farm, agent: Agent, standings: dict[Node, Standing]) -> Standing:
-    """Whether the node is open for the agent and owed it; its children's standings are kept too."""
-    if isinstance(node, Queue):
-        standing = _look_into(node, farm, agent, standings)
-    else:
-        is_open = _job_is_open(node, farm, agent)
-        standing = Standing(is_open, is_open and node.below_minimum)
-    standings[node] = standing
-    return standing
+def _view(farm: Farm, agent: Agent) -> _View:
+    view = _View(agent, farm.online)
+    _look(farm.root, view)
+    return view
 
 
-def _look_into(queue: Queue, farm: Farm, agent: Agent, standings: dict[Node, Standing]) -> Standing:
-    if queue.paused or queue.full:
+def _look(node: Queue | Job, view: _View) -> None:
+    """Find how the node and all that is open below it stand."""
+    if isinstance(node, Queue) and not _closed(node):
+        for child in node.children:
+            _look(child, view)
+    view.standings[node] = _standing(node, view)
+
+
+def _standing(node: Queue | Job, view: _View) -> Standing:
+    """How a node stands, those directly below it being known. What is closed stays closed."""
+    if isinstance(node, Job):
+        is_open = _job_is_open(node, view)
+        return Standing(is_open, is_open and node.below_minimum)
+    if _closed(node):
         return CLOSED
-    below = [_look(child, farm, agent, standings) for child in queue.children]
+    below = [view.standings[child] for child in node.children]
     is_open = any(child.open for child in below)
-    owed = is_open and (queue.below_minimum or any(child.owed for child in below))
+    owed = is_open and (node.below_minimum or any(child.owed for child in below))
     return Standing(is_open, owed)
 
 
-def _job_is_open(job: Job, farm: Farm, agent: Agent) -> bool:
+def _closed(queue: Queue) -> bool:
+    return queue.paused or queue.full
+
+
+def _job_is_open(job: Job, view: _View) -> bool:
     return (
         not job.paused
         and job.parents_done
         and not job.full
-        and meets(agent, job.requirements)
-        and takes_any(job, agent, farm.online)
+        and meets(view.agent, job.requirements)
+        and takes_any(job, view.agent, view.online)
     )

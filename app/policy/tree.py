@@ -68,9 +68,9 @@ class Farm:
     online: tuple[Agent, ...] = ()
 
 
-def path(node: Node) -> Iterator[Node]:
+def path(node: "Queue | Job") -> Iterator["Queue | Job"]:
     """The node and all above it, the root last."""
-    at: Node | None = node
+    at: Queue | Job | None = node
     while at is not None:
         yield at
         at = at.parent

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from app.policy import pick as policy_pick
 from app.policy.fit import Agent, Requirements
 from app.policy.ordinals import Ordinals
 from app.policy.pick import assign, assign_in_turn, pick
@@ -249,16 +250,28 @@ def test_an_agent_that_failed_the_task_does_not_keep_its_like_from_it() -> None:
     assert list(assign_in_turn(farm(work, online=both), both)) == [(agent(2), work, [0])]
 
 
-def test_agents_alike_of_one_that_got_nothing_are_not_tried(
+def test_the_tree_is_looked_at_once_for_each_kind_of_agents(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    asked: list[tuple[Farm, Agent]] = []
+    looked: list[Agent] = []
 
-    def seen(farm: Farm, taker: Agent) -> None:
-        asked.append((farm, taker))
+    def look(farm: Farm, taker: Agent) -> object:
+        looked.append(taker)
+        return view(farm, taker)
 
-    monkeypatch.setattr("app.policy.pick.assign", seen)
+    view = policy_pick._view
+    monkeypatch.setattr(policy_pick, "_view", look)
     agents = [agent(1), agent(2), agent(3, cpus=1), agent(4, tags="gpu"), agent(5, free_ram=64)]
-    empty = farm(online=())
-    assert list(assign_in_turn(empty, agents)) == []
-    assert asked == [(empty, agents[number]) for number in (0, 2, 3, 4)]
+    work = job(1, frames="1-9")
+    served = [taker for taker, _, _ in assign_in_turn(farm(work, online=()), agents)]
+    assert served == agents
+    assert looked == [agents[number] for number in (0, 2, 3, 4)]
+
+
+def test_an_agent_of_one_kind_sees_what_one_of_another_kind_took() -> None:
+    only, other = job(1, frames="1"), job(2, frames="1-9", priority=-1)
+    agents = [agent(1), agent(2, tags="gpu"), agent(3)]
+    served = [
+        (taker, job_) for taker, job_, _ in assign_in_turn(farm(only, other, online=()), agents)
+    ]
+    assert served == [(agents[0], only), (agents[1], other), (agents[2], other)]
