@@ -7,6 +7,9 @@ INSTALL = $(UV) pip install --quiet --python $(BIN)/python --require-hashes
 # The project itself comes after the lock: editable, without a resolver.
 PROJECT = $(UV) pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
 
+# uv trusts the certificates of the system, as pip does: a house may have its own.
+export UV_SYSTEM_CERTS ?= 1
+
 .DEFAULT_GOAL := help
 .PHONY: help setup demo run test check fmt lint types imports migrations-lint bench lock browser image-check hooks clean
 
@@ -92,4 +95,4 @@ hooks: ## run format, lint and types before each commit
 	@echo "git hooks: .githooks"
 
 clean: ## remove what the targets made
-	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist .farmqueue demo-result
+	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist .farmqueue demo-result

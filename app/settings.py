@@ -1,9 +1,10 @@
 """The only reader of the environment: every setting, its unit, its default."""
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import Field, field_validator
+from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 Seconds = Annotated[float, Field(gt=0, le=86_400)]
@@ -44,6 +45,18 @@ class Settings(BaseSettings):
     log_format: Annotated[str, Field(pattern="^(console|json)$", description="console or json")] = (
         "console"
     )
+
+    @classmethod
+    def from_environment(cls) -> "Settings":
+        """The settings, or an end of the process that names each variable that is wrong."""
+        try:
+            return cls()
+        except ValidationError as wrong:
+            for error in wrong.errors():
+                name = "FARMQUEUE_" + "_".join(map(str, error["loc"])).upper()
+                message = error["msg"].removeprefix("Value error, ")
+                print(f"farmqueue: {name}: {message}", file=sys.stderr)  # noqa: T201
+            raise SystemExit(2) from None
 
     @property
     def heartbeat_seconds(self) -> float:

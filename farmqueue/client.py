@@ -36,8 +36,9 @@ def _pages(build: Callable[P, Call[Page[T]]]) -> "Callable[Concatenate[Client, P
 class Client:
     """A blocking client; every method raises `FarmqueueError` when the service says no.
 
-    `url` and `token` default to FARMQUEUE_URL and FARMQUEUE_TOKEN. Lists are iterators over all
-    pages. One instance keeps its connections open: close it, or use it in a `with`.
+    `url` and `token` default to FARMQUEUE_URL and FARMQUEUE_TOKEN; `Misconfigured` is raised at
+    once for an address that is none and for a token that cannot be sent. Lists are iterators over
+    all pages. One instance keeps its connections open: close it, or use it in a `with`.
     """
 
     def __init__(
@@ -211,13 +212,43 @@ class AsyncClient:
 
 
 def _settings(url: str | None, token: str | None) -> dict[str, Any]:
-    bearer = token or os.environ.get("FARMQUEUE_TOKEN")
+    bearer = _bearer(token or os.environ.get("FARMQUEUE_TOKEN") or "")
     return {
-        "base_url": url or os.environ.get("FARMQUEUE_URL") or DEFAULT_URL,
+        "base_url": _base(url or os.environ.get("FARMQUEUE_URL") or DEFAULT_URL),
         "headers": {"Authorization": f"Bearer {bearer}"} if bearer else {},
         # Each slot of an agent process holds a poll open: no cap that one slot could wait at.
         "limits": httpx.Limits(max_connections=None),
     }
+
+
+def _bearer(token: str) -> str:
+    """The token as it can be sent in a header; no error shows any of it."""
+    stripped = token.strip()  # a file's last line end is no part of it
+    if not (stripped.isascii() and stripped.isprintable()):
+        raise errors.Misconfigured(
+            "the token (FARMQUEUE_TOKEN) holds a line end or another character that cannot be"
+            " sent: it must be printable ASCII",
+            code="bad_token",
+        )
+    return stripped
+
+
+def _base(address: str) -> httpx.URL:
+    """The address of the service as a URL, checked before the first request needs it."""
+    example = f"write for example {DEFAULT_URL}"
+    try:
+        url = httpx.URL(address)
+    except httpx.InvalidURL:
+        # Neither the address nor the reason is told: either may hold a piece of a password.
+        told = f"the service's address (FARMQUEUE_URL, --url) is no URL: {example}"
+        raise errors.Misconfigured(told, code="bad_url") from None
+    if url.scheme not in {"http", "https"} or not url.host:
+        public = address.rpartition("@")[2]  # what comes before may be a user and a password
+        raise errors.Misconfigured(
+            f"{public} is no address of a service: it begins with http:// or https://, {example}",
+            code="bad_url",
+        )
+    return url
 
 
 def _request(
@@ -241,8 +272,9 @@ def _answer(_: Call[T], response: httpx.Response) -> T:
     try:
         return cast("T", response.json())
     except ValueError as error:
+        asked = errors.shown(response.request.url)
         raise errors.Unavailable(
-            f"{response.request.url} answered with no JSON: is this a farmqueue service?",
+            f"{asked} answered with no JSON: is this a farmqueue service?",
             code="not_json",
             status=response.status_code,
         ) from error

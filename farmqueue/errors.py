@@ -53,6 +53,10 @@ class Forbidden(FarmqueueError):
     """No token, a wrong one, or one that may not do this (401, 403)."""
 
 
+class Misconfigured(FarmqueueError):
+    """The address or the token that a client was given cannot be used; nothing was sent."""
+
+
 class Unavailable(FarmqueueError):
     """No answer, or one that says "not now" (429, 5xx): the same call may work later."""
 
@@ -77,7 +81,7 @@ def from_response(response: httpx.Response) -> FarmqueueError:
     detail = problem.get("detail") or problem.get("title")
     errors = problem.get("errors")
     return kind(
-        str(detail) if detail else f"{response.request.url} answered {_status_line(status)}",
+        str(detail) if detail else f"{shown(response.request.url)} answered {_status_line(status)}",
         code=str(problem.get("code", f"http_{status}")),
         status=status,
         errors=tuple(_field_errors(errors)) if isinstance(errors, list) else (),
@@ -87,7 +91,12 @@ def from_response(response: httpx.Response) -> FarmqueueError:
 def from_transport(error: httpx.RequestError, url: httpx.URL) -> Unavailable:
     """The exception for a request that got no answer."""
     reason = str(error) or type(error).__name__
-    return Unavailable(f"no answer from {url}: {reason}", code="unreachable")
+    return Unavailable(f"no answer from {shown(url)}: {reason}", code="unreachable")
+
+
+def shown(url: httpx.URL) -> str:
+    """The address as people and logs may see it: without the user and the password in it."""
+    return str(url.copy_with(userinfo=b""))
 
 
 def _problem(response: httpx.Response) -> dict[str, object]:

@@ -1,11 +1,14 @@
 """The schema's version: upgrade it, and know whether the database has the one this code needs."""
 
 import asyncio
+import sys
 from pathlib import Path
 
+import asyncpg
 from alembic.command import upgrade as alembic_upgrade
 from alembic.config import Config
 from sqlalchemy import Connection, text
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.db.embedded import database_url
@@ -35,7 +38,12 @@ async def current(connection: AsyncConnection) -> str | None:
 def upgrade(settings: Settings) -> None:
     """Bring the database that the settings name (the embedded one too) to the newest revision."""
     with database_url(settings) as url:
-        asyncio.run(upgrade_at(settings, url))
+        try:
+            asyncio.run(upgrade_at(settings, url))
+        except (OSError, SQLAlchemyError, asyncpg.PostgresError) as failed:
+            reason = str(failed).split("\n")[0]
+            print(f"farmqueue: the database was not migrated: {reason}", file=sys.stderr)  # noqa: T201
+            raise SystemExit(1) from failed
 
 
 async def upgrade_at(settings: Settings, url: str) -> None:

@@ -120,7 +120,10 @@ class JobCreate(_Settings):
                     "end": 240,
                     "batch": 5,
                     "required_tags": ["gpu"],
-                    "data": {"command": ["render", "hero.blend", "{first}", "{last}"]},
+                    "data": {
+                        "command": ["render", "hero.blend", "{first}", "{last}"],
+                        "per": "batch",
+                    },
                 },
                 {"title": "retakes", "frames": "1-10x2,20", "data": None},
             ]

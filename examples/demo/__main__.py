@@ -36,7 +36,7 @@ def main() -> int:
 
 def _run(farm: Path, result: Path, *, once: bool) -> int:
     began = time.monotonic()
-    data_dir = Path(os.environ.get("FARMQUEUE_DATA_DIR") or ".farmqueue").absolute()
+    data_dir = Path(os.environ.get("FARMQUEUE_DATA_DIR") or ".farmqueue/demo").absolute()
     port = processes.free_port(HOST, int(os.environ.get("FARMQUEUE_PORT") or 8000))
     sample = Sample.load(farm, result)
     print(f"Starting the service and its PostgreSQL (data and logs in {_short(data_dir)}) …")
@@ -53,7 +53,7 @@ def _run(farm: Path, result: Path, *, once: bool) -> int:
             ended = follow(client, jobs, [service, agents])
             _conclude(client, ended, result, time.monotonic() - began)
             if not once:
-                _serve_on([service, agents])
+                _serve_on(client.url, [service, agents])
     return 0
 
 
@@ -76,8 +76,9 @@ def _why(client: Client, job: Job) -> str:
     return f"job {job['id']} {job['title']!r} failed: frame {task['frame']}: {task['last_error']}"
 
 
-def _serve_on(children: list[Child]) -> None:
-    print("The service and its agents go on until Ctrl-C; `farmqueue queues` shows the tree.")
+def _serve_on(url: str, children: list[Child]) -> None:
+    command = _short(Path(sys.executable).with_name("farmqueue"))
+    print(f"The service and its agents go on until Ctrl-C. The tree: {command} queues --url {url}")
     try:
         while True:
             time.sleep(0.5)

@@ -1,6 +1,7 @@
 """From an assignment to command lines: what is run for which tasks, with which environment."""
 
 import os
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from string import Formatter
@@ -9,6 +10,10 @@ from typing import Any
 from farmqueue.model import AssignedTask, Assignment
 
 Group = Sequence[AssignedTask]
+
+# What may follow a placeholder's colon. Anything that format() takes could take all memory too.
+_FORM = re.compile(r"0?\d{0,2}(d|\.\d{1,2}f)?")
+_SHOWN = 80  # characters of a word in an error
 
 
 class BadCommand(Exception):
@@ -56,6 +61,7 @@ def placeholders(assignment: Assignment, group: Group) -> dict[str, Any]:
         "first": frames[0],
         "last": frames[-1],
         "frames": ",".join(str(frame) for frame in frames),
+        "tasks": ",".join(f"{_number(task['frame'])}:{task['tile']}" for task in group),
         "count": len(group),
         "tile": group[0]["tile"],
         "task_id": group[0]["id"],
@@ -87,7 +93,8 @@ def _filled(index: int, word: Any, values: dict[str, Any]) -> str:
     try:
         return "".join(_pieces(word, values))
     except ValueError as error:
-        raise BadCommand(f"{where} {word!r}: {error}; a literal brace is written twice") from None
+        shown = word if len(word) <= _SHOWN else f"{word[:_SHOWN]}…"
+        raise BadCommand(f"{where} {shown!r}: {error}; a literal brace is written twice") from None
 
 
 def _pieces(word: str, values: dict[str, Any]) -> list[str]:
@@ -99,6 +106,8 @@ def _pieces(word: str, values: dict[str, Any]) -> list[str]:
         if name not in values or conversion:
             known = ", ".join(f"{{{value}}}" for value in values)
             raise ValueError(f"no placeholder {{{name}}}, there are {known}")
+        if not _FORM.fullmatch(form or ""):
+            raise ValueError(f"{{{name}:{form}}} is no padding: write it like {{frame:04d}}")
         pieces.append(format(values[name], form or ""))
     return pieces
 
@@ -115,6 +124,7 @@ def _environ(assignment: Assignment, group: Group, own: Mapping[str, str]) -> di
         "FARMQUEUE_TASK_ID": values["task_id"],
         "FARMQUEUE_FRAME": values["frame"],
         "FARMQUEUE_FRAMES": values["frames"],
+        "FARMQUEUE_TASKS": values["tasks"],
         "FARMQUEUE_TILE": values["tile"],
         "FARMQUEUE_ATTEMPT": group[0]["attempt"],
         "FARMQUEUE_CPUS": assignment["job"]["cpus"],

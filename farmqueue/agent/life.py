@@ -5,14 +5,18 @@ import logging
 import random
 from functools import partial
 
+import httpx
+
 from farmqueue import __version__
 from farmqueue.agent import identity, lease, orphans
 from farmqueue.agent.held import Held
 from farmqueue.agent.patience import patiently
 from farmqueue.agent.slot import Slot
 from farmqueue.agent.work import work
-from farmqueue.errors import Conflict, FarmqueueError, NotFound
+from farmqueue.errors import Conflict, FarmqueueError, NotFound, shown
 from farmqueue.model import Agent, Assignment
+
+_WHILE_DISABLED = 10  # pauses between two polls
 
 
 async def live(slot: Slot) -> None:
@@ -38,7 +42,7 @@ async def _register(slot: Slot) -> None:
         identity.keep_id(slot.options.state_dir, slot.number, slot.agent_id)
     except OSError as error:
         slot.say("cannot keep the agent's id", level=logging.WARNING, error=error)
-    slot.say("registered", agent=slot.agent_id, service=slot.client.url)
+    slot.say("registered", agent=slot.agent_id, service=shown(httpx.URL(slot.client.url)))
 
 
 async def _introduce(slot: Slot) -> Agent:
@@ -95,6 +99,7 @@ async def _refused(slot: Slot, refusal: FarmqueueError) -> None:
         if not slot.disabled:
             slot.say("disabled by an operator: asks on until enabled", level=logging.WARNING)
         slot.disabled = True
+        await asyncio.sleep(_spread(slot.options.pause * _WHILE_DISABLED))
     else:
         slot.say("poll refused", level=logging.WARNING, code=refusal.code, error=refusal)
         if held and not isinstance(refusal, Conflict):
@@ -120,7 +125,8 @@ async def _work(slot: Slot, assignment: Assignment) -> None:
         slot.host.busy -= 1
     if dropped:
         slot.say("dropped", level=logging.WARNING, assignment=slot.held.id, because=dropped)
-        slot.held = None
+        # What ended in time goes with the next poll: the service may have been away, not asleep.
+        slot.held = slot.held.only_ended() if dropped.lease_ran_out else None
         # A service that gives out what it does not take results of must not be asked in a loop.
         await asyncio.sleep(_spread(slot.options.pause))
 

@@ -45,12 +45,26 @@ async def end(state_dir: Path, slot: int, grace: float) -> bool:
     return orphan is not None
 
 
+async def end_beyond(state_dir: Path, slots: int, grace: float) -> None:
+    """The same for the slots that this agent process has no more."""
+    for number in _noted(state_dir):
+        if number >= slots:
+            await end(state_dir, number, grace)
+
+
+def _noted(state_dir: Path) -> list[int]:
+    names = [note.stem.removeprefix("slot-") for note in state_dir.glob("slot-*.running")]
+    return [int(name) for name in names if name.isdigit()]
+
+
 def _find(state_dir: Path, slot: int) -> Orphan | None:
     try:
         pid, started = _note(state_dir, slot).read_text(encoding="ascii").split()
         # A process with that pid which began at another time is somebody else's.
         age_differs = abs(psutil.Process(int(pid)).create_time() - float(started)) > _CLOCK_STEP
-    except (OSError, ValueError, psutil.NoSuchProcess):
+    except psutil.NoSuchProcess:
+        return Orphan(int(pid))  # gone itself; what it started may live on in its session
+    except (OSError, ValueError):
         return None
     return None if age_differs else Orphan(int(pid))
 

@@ -8,7 +8,7 @@ import stamina
 from stamina.instrumentation import RetryDetails, set_on_retry_hooks
 
 from farmqueue.agent.log import Say, say
-from farmqueue.errors import Unavailable
+from farmqueue.errors import Conflict, Forbidden, NotFound, Unavailable
 
 T = TypeVar("T")
 
@@ -20,13 +20,19 @@ async def patiently(call: Callable[[], Awaitable[T]], say: Say) -> T:
     that a lease runs out meanwhile.
     """
     async for attempt in stamina.retry_context(
-        on=Unavailable, attempts=None, timeout=None, wait_initial=0.2, wait_max=5, wait_jitter=1
+        on=_may_pass, attempts=None, timeout=None, wait_initial=0.2, wait_max=5, wait_jitter=1
     ):
         with attempt:
             answer = await call()
             if attempt.num > 1:
                 say("service answers again", attempts=attempt.num)
     return answer
+
+
+def _may_pass(error: Exception) -> bool:
+    """No answer, or one that is not the service's own: a proxy whose backend restarts says 404."""
+    foreign = isinstance(error, NotFound | Conflict | Forbidden) and error.code.startswith("http_")
+    return foreign or isinstance(error, Unavailable)
 
 
 def log_retries() -> None:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any
 
-from farmqueue.agent import identity
+from farmqueue.agent import identity, orphans
 from farmqueue.agent.host import this_host
 from farmqueue.agent.life import live
 from farmqueue.agent.log import say
@@ -33,6 +33,7 @@ async def run(options: Options, client: AsyncClient) -> bool:
             held.enter_context(identity.claimed(options.state_dir))
         except OSError as error:
             say("state directory cannot be used", level=logging.WARNING, error=error)
+        await orphans.end_beyond(options.state_dir, options.slots, options.grace)
         async with client:
             return await _live_all(slots(options, client))
 
@@ -56,13 +57,14 @@ def slots(options: Options, client: AsyncClient) -> list[Slot]:
 async def _live_all(agents: Sequence[Slot]) -> bool:
     refusal: FarmqueueError | None = None
     received: list[int] = []
-    try:
-        async with asyncio.TaskGroup() as group:
-            lives = [group.create_task(live(slot)) for slot in agents]
-            with _signals(partial(_stop, lives, received)):
-                await asyncio.wait(lives)
-    except* FarmqueueError as refusals:
-        refusal = _first(refusals)
+    lives: list[asyncio.Task[None]] = []
+    # Heard until the last agent has ended, also where another one's end was what ended it.
+    with _signals(partial(_stop, lives, received)):
+        try:
+            async with asyncio.TaskGroup() as group:
+                lives += [group.create_task(live(slot)) for slot in agents]
+        except* FarmqueueError as refusals:
+            refusal = _first(refusals)
     if refusal:
         raise refusal
     return len(received) <= 1

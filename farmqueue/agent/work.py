@@ -17,6 +17,14 @@ from farmqueue.model import Heartbeat
 class Dropped(Exception):
     """The work is no longer this agent's; the message says why."""
 
+    lease_ran_out = False
+
+
+class LeaseRanOut(Dropped):
+    """By this agent's own clock: what has ended may still be told, should the service take it."""
+
+    lease_ran_out = True
+
 
 async def work(slot: Slot, held: Held) -> Dropped | None:
     """Do the tasks of an assignment; on return the results of the last ones are unconfirmed.
@@ -34,8 +42,17 @@ async def work(slot: Slot, held: Held) -> Dropped | None:
             for task in aside:
                 task.cancel()
     except* Dropped as reasons:
-        dropped = Dropped(str(reasons.exceptions[0]))
+        dropped = _first(reasons)
+    this = asyncio.current_task()
+    if dropped and this and this.cancelling():
+        # A group that has an error to raise forgets that its task was told to stop.
+        raise asyncio.CancelledError
     return dropped
+
+
+def _first(reasons: ExceptionGroup[Dropped]) -> Dropped:
+    found = reasons.exceptions[0]
+    return _first(found) if isinstance(found, ExceptionGroup) else found
 
 
 async def _do(slot: Slot, held: Held) -> None:
@@ -46,9 +63,18 @@ async def _do(slot: Slot, held: Held) -> None:
         slot.say("job cannot be run", level=logging.WARNING, assignment=held.id, error=wrong)
         return
     for group in groups:
-        error = await _attempt(slot, held, group)
+        error = await _contained(slot, held, group)
         held.settle(group, error)
         _log(slot, held, group, error)
+
+
+async def _contained(slot: Slot, held: Held, group: Group) -> str | None:
+    """A fault of the agent fails the tasks at hand; the other slots go on."""
+    try:
+        return await _attempt(slot, held, group)
+    except Exception as fault:  # noqa: BLE001  # whatever a job brings about
+        slot.say("fault of the agent", level=logging.ERROR, assignment=held.id, error=repr(fault))
+        return f"the agent could not run it: {fault!r}"
 
 
 async def _attempt(slot: Slot, held: Held, group: Group) -> str | None:
@@ -90,7 +116,7 @@ async def _keep_lease(slot: Slot, held: Held) -> None:
                 await asyncio.sleep(held.lease.heartbeat * random.uniform(0.8, 1))  # noqa: S311
                 await _renew(slot, held)
         except TimeoutError:
-            raise Dropped("its lease ran out: the service did not answer in time") from None
+            raise LeaseRanOut("its lease ran out: the service did not answer in time") from None
 
 
 async def _renew(slot: Slot, held: Held) -> None:
@@ -121,6 +147,8 @@ async def _tell(slot: Slot, held: Held) -> None:
         await held.news.wait()
         held.news.clear()
         results = held.unconfirmed()
+        if not results:
+            continue
         try:
             await patiently(partial(slot.client.report, held.id, results), slot.say)
         except (NotFound, Conflict) as refusal:

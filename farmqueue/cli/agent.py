@@ -49,6 +49,8 @@ def agent(
 
     SIGTERM or Ctrl-C gives unfinished work back and ends; a second one ends at once.
     """
+    with explained():
+        client = AsyncClient(url, timeout=_ANSWER_WITHIN, transport=context.obj)
     to_stderr()
     options = Options(
         state_dir=state_dir or default_state_dir(),
@@ -60,7 +62,7 @@ def agent(
         wait=wait,
         grace=grace,
     )
-    _work(options, AsyncClient(url, timeout=_ANSWER_WITHIN, transport=context.obj))
+    _work(options, client)
 
 
 def _work(options: Options, client: AsyncClient) -> None:

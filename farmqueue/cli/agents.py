@@ -7,6 +7,7 @@ import typer
 from farmqueue.cli.connection import connected
 from farmqueue.cli.options import AsJson, Url
 from farmqueue.cli.output import print_fields, print_json, print_rows
+from farmqueue.cli.verbs import misplaced
 from farmqueue.model import Agent, AgentState
 
 agents = typer.Typer(invoke_without_command=True)
@@ -28,6 +29,7 @@ def list_all(
 ) -> None:
     """The agents, and what each works on; or one of the commands below."""
     if context.invoked_subcommand is not None:
+        _refuse_options(context, context.invoked_subcommand)
         return
     with connected(context, url) as client:
         found = list(client.agents(state=cast("AgentState | None", state), hostname=hostname))
@@ -75,11 +77,23 @@ def enable(
 
 
 @agents.command()
-def delete(context: typer.Context, agent_ids: AgentIds, url: Url = None) -> None:
-    """Forget agents; what they hold waits again."""
+def delete(
+    context: typer.Context, agent_ids: AgentIds, url: Url = None, as_json: AsJson = False
+) -> None:
+    """Forget agents; what they hold waits again. --json prints their ids."""
     with connected(context, url) as client:
         for agent_id in agent_ids:
             client.delete_agent(agent_id)
+    if as_json:
+        print_json(agent_ids)
+
+
+def _refuse_options(context: typer.Context, verb: str) -> None:
+    # The verb would not see them, and act on another farm than the one that was named.
+    for option in context.command.params:
+        source = context.get_parameter_source(option.name or "")
+        if source is not None and source.name == "COMMANDLINE":
+            misplaced(context, option.opts[0], verb)
 
 
 def _change(

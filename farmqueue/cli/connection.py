@@ -22,6 +22,10 @@ def connected(context: typer.Context, url: str | None) -> Iterator[Client]:
 
 def queue_id(client: Client, path: str) -> int:
     """The id of the queue with a fullpath such as /films/hero."""
+    if path == "/":
+        raise typer.BadParameter(
+            "the root / cannot be changed: name a queue below it; `farmqueue queues` shows them all"
+        )
     found = next(client.queues(fullpath=path), None)
     if found is None:
         raise NotFound(

@@ -12,6 +12,7 @@ from farmqueue.errors import (
     FarmqueueError,
     Forbidden,
     Invalid,
+    Misconfigured,
     NotFound,
     Unavailable,
 )
@@ -42,12 +43,11 @@ _CODES: dict[type[FarmqueueError], Exit] = {
     Invalid: Exit.REFUSED,
     Unavailable: Exit.UNREACHABLE,
     Forbidden: Exit.FORBIDDEN,
+    Misconfigured: Exit.USAGE,
 }
 
-_ADVICE: dict[type[FarmqueueError], str] = {
-    Unavailable: "is it running (farmqueue serve)? --url or FARMQUEUE_URL say where it is",
-    Forbidden: "FARMQUEUE_TOKEN must hold a token that may do this",
-}
+_START_IT = "is it running (farmqueue serve)? --url or FARMQUEUE_URL say where it is"
+_LET_ME = "FARMQUEUE_TOKEN must hold a token that may do this"
 
 
 @contextlib.contextmanager
@@ -56,7 +56,7 @@ def explained() -> Iterator[None]:
     try:
         yield
     except FarmqueueError as error:
-        complain(str(error), _ADVICE.get(type(error)))
+        complain(str(error), _advice(error))
         raise typer.Exit(_CODES.get(type(error), Exit.FAILED)) from None
 
 
@@ -65,3 +65,10 @@ def complain(what: str, advice: str | None = None) -> None:
     sys.stderr.write(f"farmqueue: {what}\n")
     if advice:
         sys.stderr.write(f"  {advice}\n")
+
+
+def _advice(error: FarmqueueError) -> str | None:
+    # A service that answers "not now" is there: only one that gave no answer may not run.
+    if error.code == "unreachable":
+        return _START_IT
+    return _LET_ME if isinstance(error, Forbidden) else None

@@ -126,11 +126,15 @@ def rerun(
 
 
 @job.command()
-def delete(context: typer.Context, job_ids: JobIds, url: Url = None) -> None:
-    """Delete jobs; what runs of them is stopped."""
+def delete(
+    context: typer.Context, job_ids: JobIds, url: Url = None, as_json: AsJson = False
+) -> None:
+    """Delete jobs; what runs of them is stopped. --json prints their ids."""
     with connected(context, url) as client:
         for job_id in job_ids:
             client.delete_job(job_id)
+    if as_json:
+        print_json(job_ids)
 
 
 def _act(

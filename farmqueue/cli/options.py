@@ -1,5 +1,6 @@
 """Options that several commands share, and how their words become fields of the farm."""
 
+import math
 from collections.abc import Sequence
 from typing import Annotated, Any
 
@@ -41,6 +42,13 @@ def turn_fields(
     return given(priority=priority, weight=weight) | {
         field: _limit(option, word) for field, (option, word) in limits.items() if word is not None
     }
+
+
+def finite(number: float | None) -> float | None:
+    """An option's number unless it is nan or inf, which JSON cannot say."""
+    if number is not None and not math.isfinite(number):
+        raise typer.BadParameter(f"{number} is no number to work with")
+    return number
 
 
 def pairs(words: Sequence[str], option: str) -> dict[str, str]:

@@ -44,7 +44,7 @@ def queues(
 ) -> None:
     """The tree: limits, agents at work, tasks that wait and run."""
     with connected(context, url) as client:
-        tree = client.tree(queue_id(client, path) if path else None)
+        tree = client.tree(queue_id(client, path) if path and path != "/" else None)
     if as_json:
         print_json(tree)
     else:
@@ -150,10 +150,13 @@ def resume(context: typer.Context, path: Path, url: Url = None, as_json: AsJson 
 
 
 @queue.command()
-def delete(context: typer.Context, path: Path, url: Url = None) -> None:
-    """Delete a queue that has neither children nor jobs."""
+def delete(context: typer.Context, path: Path, url: Url = None, as_json: AsJson = False) -> None:
+    """Delete a queue that has neither children nor jobs; --json prints its id, in a list."""
     with connected(context, url) as client:
-        client.delete_queue(queue_id(client, path))
+        deleted = queue_id(client, path)
+        client.delete_queue(deleted)
+    if as_json:
+        print_json([deleted])
 
 
 def _change(

@@ -29,7 +29,7 @@ def migrate() -> None:
     with _server_installed():
         from app.db.migrations import upgrade  # noqa: PLC0415
         from app.settings import Settings  # noqa: PLC0415
-    upgrade(Settings())
+    upgrade(Settings.from_environment())
 
 
 @contextlib.contextmanager

@@ -69,7 +69,7 @@ def submit(
     fields |= given(environ=pairs(env or (), "--env"))
     fields |= turn_fields(priority, weight, minimum, maximum)
     data = given(command=command, per=per, cwd=cwd, timeout=timeout)
-    jobs = _from_file(file, fields, data) if file else [_from_options(fields, data)]
+    jobs = _from_file(file, fields, data) if file else _from_options(fields, data)
     with connected(context, url) as client:
         _print(_send(client, jobs), as_json)
 
@@ -83,46 +83,61 @@ def _from_options(fields: Fields, data: Fields) -> Fields:
     return {**span, **fields, "data": data}
 
 
-def _from_file(file: str, fields: Fields, data: Fields) -> list[Fields]:
-    """The jobs of a file; what the command line names is added to a job, or replaces it there."""
-    jobs = _jobs_in(_read(file))
-    if len(jobs) == 1:
-        [job] = jobs
-        merged = {"data": {**(job.get("data") or {}), **data}} if data else {}
-        return [{**job, **fields, **merged}]
+def _from_file(file: str, fields: Fields, data: Fields) -> Fields | list[Fields]:
+    """The job of a file, or its list of jobs, however short.
+
+    What the command line names is added to a job, or replaces it there; a list takes no options.
+    """
+    found = _jobs_in(_read(file))
+    if isinstance(found, dict):
+        return {**found, **fields, **_merged(found.get("data") or {}, data)}
     if fields or data:
-        raise typer.BadParameter("several jobs take no other options", param_hint="--file")
-    return jobs
+        raise typer.BadParameter("a list of jobs takes no other options", param_hint="--file")
+    return found
+
+
+def _merged(old: Any, data: Fields) -> Fields:
+    if not data:
+        return {}
+    if not isinstance(old, dict):
+        raise typer.BadParameter("the job's data is no object to add to", param_hint="--file")
+    return {"data": {**old, **data}}
 
 
 def _read(file: str) -> Any:
     try:
-        return json.loads(sys.stdin.read() if file == "-" else Path(file).read_text("utf-8"))
+        content = json.loads(sys.stdin.read() if file == "-" else Path(file).read_text("utf-8"))
+        # Python reads NaN, 1e999 and halves of a character, none of which can be sent on.
+        json.dumps(content, allow_nan=False, ensure_ascii=False).encode()
     except OSError as error:
         raise typer.BadParameter(f"{file}: {error.strerror}", param_hint="--file") from None
     except ValueError as error:
         raise typer.BadParameter(f"{file} is not JSON: {error}", param_hint="--file") from None
+    return content
 
 
-def _jobs_in(content: Any) -> list[Fields]:
-    jobs = content.get("jobs", [content]) if isinstance(content, dict) else content
+def _jobs_in(content: Any) -> Fields | list[Fields]:
+    if isinstance(content, dict) and "jobs" not in content:
+        return content
+    jobs = content["jobs"] if isinstance(content, dict) else content
     if not isinstance(jobs, list) or not jobs or not all(isinstance(job, dict) for job in jobs):
         raise typer.BadParameter("a job is an object, jobs are a list of such", param_hint="--file")
     return jobs
 
 
-def _send(client: Client, jobs: list[Fields]) -> list[Job]:
-    if len(jobs) == 1:
-        [job] = jobs
-        return [client.submit(job.pop("title", ""), **job)]
-    return client.submit_all(jobs)["items"]
+def _send(client: Client, jobs: Fields | list[Fields]) -> Job | list[Job]:
+    """Submit a job, or all jobs of a list at once; a list is answered by a list."""
+    if isinstance(jobs, list):
+        return client.submit_all(jobs)["items"]
+    return client.submit(jobs.pop("title", ""), **jobs)
 
 
-def _print(submitted: list[Job], as_json: bool) -> None:
+def _print(submitted: Job | list[Job], as_json: bool) -> None:
     if as_json:
-        print_json(submitted[0] if len(submitted) == 1 else submitted)
-    else:
-        sys.stdout.writelines(f"{job['id']}\n" for job in submitted)
+        print_json(submitted)
+        return
+    jobs = submitted if isinstance(submitted, list) else [submitted]
+    sys.stdout.writelines(f"{job['id']}\n" for job in jobs)
 
 
 def _whole(number: float | None) -> float | None:

@@ -4,6 +4,8 @@ from typing import Annotated
 
 import typer
 
+from farmqueue.cli.options import finite
+
 Title = Annotated[str | None, typer.Argument(metavar="TITLE", help="What people see.")]
 Command = Annotated[
     list[str] | None,
@@ -21,9 +23,11 @@ File = Annotated[
 ]
 Queue = Annotated[str | None, typer.Option("--queue", "-q", help="Path of its queue.")]
 Frames = Annotated[str | None, typer.Option(help="For example 1-10x2,20.")]
-Start = Annotated[float | None, typer.Option(help="First frame, instead of --frames.")]
-End = Annotated[float | None, typer.Option(help="Last frame.")]
-By = Annotated[float | None, typer.Option(help="From one frame to the next.")]
+Start = Annotated[
+    float | None, typer.Option(callback=finite, help="First frame, instead of --frames.")
+]
+End = Annotated[float | None, typer.Option(callback=finite, help="Last frame.")]
+By = Annotated[float | None, typer.Option(callback=finite, help="From one frame to the next.")]
 Tiles = Annotated[int | None, typer.Option(help="Tasks per frame.")]
 Batch = Annotated[int | None, typer.Option(help="Tasks given out together.")]
 Contiguous = Annotated[
@@ -45,7 +49,8 @@ Env = Annotated[
 ]
 Cwd = Annotated[str | None, typer.Option(help="Directory that the command runs in.")]
 Timeout = Annotated[
-    float | None, typer.Option(help="Seconds after which a run of the command has failed.")
+    float | None,
+    typer.Option(callback=finite, help="Seconds after which a run of the command has failed."),
 ]
 Tag = Annotated[list[str] | None, typer.Option(help="An agent must have it; repeatable.")]
 ExcludeTag = Annotated[

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import psutil
 import pytest
 
@@ -516,3 +517,93 @@ async def test_the_service_has_the_last_word_on_who_an_agent_is(tmp_path: Path) 
     [agent] = slots(Options(state_dir=tmp_path), farm.async_client())
     assert agent.agent_id == "6f1ed002-ab5d-4aa8-8f9f-a8a8f5b1d5f0"
     assert farm.called("POST /assign")[0].body["agent_id"] == agent.agent_id
+
+
+async def test_a_fault_of_the_agent_fails_the_task_and_ends_no_agent(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def breaks(*_: object, **__: object) -> None:
+        raise MemoryError("too much")
+
+    farm = Farm()
+    first = farm.give(1, command=python(""))
+    async with working(farm, tmp_path):
+        with monkeypatch.context() as broken:
+            broken.setattr("farmqueue.agent.process.run", breaks)
+            await until(lambda: farm.results)
+        after = farm.give(2, command=python(""))
+        await until(lambda: len(farm.results) == 2)
+    states = farm.states()
+    assert states[first["tasks"][0]["id"]] == "failed"
+    assert states[after["tasks"][0]["id"]] == "done"
+
+
+async def test_a_404_of_a_proxy_is_a_service_that_is_away(tmp_path: Path) -> None:
+    farm, pid = Farm(heartbeat_seconds=0.05), tmp_path / "pid"
+    farm.give(1, command=sleeper(pid))
+    async with working(farm, tmp_path) as [agent]:
+        await until(lambda: is_written(pid))
+        key = f"POST /agents/{agent.agent_id}/heartbeat"
+        farm.refuse[key] = httpx.Response(404, text="404 page not found")
+        beats = len(farm.called(key))
+        await until(lambda: len(farm.called(key)) >= beats + 2)
+        assert is_alive(pid)
+        del farm.refuse[key]
+
+
+async def test_what_ended_before_the_lease_ran_out_is_told_all_the_same(tmp_path: Path) -> None:
+    farm = Farm(heartbeat_seconds=0.1, lease_seconds=1)
+    script = f"import sys, time\nif sys.argv[1] == '2': time.sleep({LONG})"
+    work = farm.give(1, 2, command=python(script, "{frame}"))
+    async with working(farm, tmp_path) as [agent]:
+        await until(lambda: farm.held)
+        farm.away = True
+        await until(lambda: agent.held is not None and agent.held.only_ended())
+        held = agent.held
+        await until(lambda: agent.held is not held)
+        farm.away = False
+        await until(lambda: farm.results)
+    assert farm.results[work["tasks"][0]["id"]]["state"] == "done"
+
+
+async def test_the_last_progress_is_told_though_it_came_soon_after_another(tmp_path: Path) -> None:
+    farm, go_on = Farm(), tmp_path / "go-on"
+    script = (
+        "import os, sys, time\n"
+        "for share in (0.1, 0.2, 0.9): print('PROGRESS', share, flush=True)\n"
+        "while not os.path.exists(sys.argv[1]): time.sleep(0.01)"
+    )
+    farm.give(1, command=python(script, str(go_on)))
+    async with working(farm, tmp_path):
+        await until(lambda: any(result.get("progress") == 0.9 for result in farm.reports))
+        go_on.touch()
+
+
+async def test_very_many_failures_fit_into_one_report(tmp_path: Path) -> None:
+    farm = Farm()
+    script = "import sys; print('x' * 20_000); sys.exit(3)"
+    farm.give(*range(1, 5_001), command=python(script), per="batch")
+    async with working(farm, tmp_path):
+        await until(lambda: len(farm.results) == 5_000)
+    assert sum(len(result["error"]) for result in farm.results.values()) < 4_000_000
+
+
+async def test_an_agent_told_to_stop_while_it_ends_what_was_taken_back_stops(
+    tmp_path: Path,
+) -> None:
+    farm, heard = Farm(heartbeat_seconds=0.1), tmp_path / "heard"
+    script = (
+        "import pathlib, signal, sys, time\n"
+        "signal.signal(signal.SIGTERM, lambda *_: pathlib.Path(sys.argv[1]).touch())\n"
+        "print('PROGRESS 0.5', flush=True)\n"
+        f"while True: time.sleep({LONG})"
+    )
+    work = farm.give(1, command=python(script, str(heard)))
+    async with working(farm, tmp_path, grace=2):
+        await until(lambda: farm.reports)
+        farm.held.clear()
+        after = farm.give(2, command=python(""))
+        farm.stop = [work["id"]]
+        await until(heard.exists)
+    assert after["tasks"][0]["id"] not in farm.results
+    assert farm.held == {}

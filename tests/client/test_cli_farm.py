@@ -175,6 +175,20 @@ def test_a_queue_that_is_not_there_is_named(desk: Desk) -> None:
     assert "no queue /flims" in result.stderr
 
 
+@pytest.mark.parametrize("words", ["set / --maximum 1", "pause /", "delete /", "rename / a"])
+def test_the_root_is_said_not_to_be_changed(desk: Desk, words: str) -> None:
+    result = desk.types("queue", *words.split())
+    assert result.exit_code == 2
+    assert "the root / cannot be changed" in " ".join(result.stderr.replace("│", " ").split())
+    assert desk.farm.calls == []
+
+
+def test_the_tree_from_the_root_is_the_whole_tree(desk: Desk) -> None:
+    desk.answers("GET /jobqueues/tree", node("", "/"))
+    assert desk.types("queues", "/").exit_code == 0
+    assert desk.asked("GET /jobqueues/tree").query == {}
+
+
 @pytest.mark.parametrize("words", [["queue", "/films/hero"], ["queue", "show", "/films/hero"]])
 def test_a_queue_shows_its_children_and_jobs(desk: Desk, words: list[str]) -> None:
     around = {

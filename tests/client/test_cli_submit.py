@@ -84,13 +84,42 @@ def test_several_jobs_come_from_stdin_all_or_none(desk: Desk, wrap: Any) -> None
     assert desk.asked("POST /jobs/batch").body == {"jobs": jobs}
 
 
-@pytest.mark.parametrize("content", ["no json", "7", "[]", "[7]", '{"jobs": 7}'])
+@pytest.mark.parametrize("wrap", [lambda jobs: jobs, lambda jobs: {"jobs": jobs}])
+def test_a_list_of_one_job_is_a_list_all_the_way(desk: Desk, wrap: Any) -> None:
+    desk.answers("POST /jobs/batch", {"items": [job(id=1)]})
+    jobs = [{"title": "a", "frames": "1"}]
+    result = desk.types("submit", "--json", "--file", "-", stdin=json.dumps(wrap(jobs)))
+    assert json.loads(result.stdout) == [job(id=1)]
+    assert desk.asked("POST /jobs/batch").body == {"jobs": jobs}
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "no json",
+        "7",
+        "[]",
+        "[7]",
+        '{"jobs": 7}',
+        '{"jobs": []}',
+        '{"start": NaN}',
+        '{"start": 1e999}',
+        '{"title": "\\ud800"}',
+    ],
+)
 def test_a_file_that_holds_no_job_is_wrong_usage(desk: Desk, content: str) -> None:
     result = desk.types("submit", "--file", "-", stdin=content)
     assert result.exit_code == 2
     assert "--file" in result.stderr
 
 
-def test_options_for_several_jobs_are_wrong_usage(desk: Desk) -> None:
-    result = desk.types("submit", "-f", "-", "--batch", "5", stdin='[{"title": "a"}, {}]')
+@pytest.mark.parametrize("content", ['[{"title": "a"}, {}]', '[{"title": "a"}]'])
+def test_options_for_a_list_of_jobs_are_wrong_usage(desk: Desk, content: str) -> None:
+    result = desk.types("submit", "-f", "-", "--batch", "5", stdin=content)
     assert result.exit_code == 2
+
+
+def test_options_for_data_that_is_no_object_are_wrong_usage(desk: Desk) -> None:
+    result = desk.types("submit", "-f", "-", "--per", "task", stdin='{"title": "a", "data": [1]}')
+    assert result.exit_code == 2
+    assert desk.farm.calls == []

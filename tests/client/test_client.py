@@ -1,12 +1,14 @@
 """The client: what goes out, what comes back, what is raised."""
 
 import json
+import re
 from typing import Any
 
 import httpx
 import pytest
 
 from farmqueue import AsyncClient, Client, calls, errors
+from farmqueue.client import DEFAULT_URL
 from tests.client.farm import answering, problem
 
 
@@ -87,6 +89,55 @@ def test_a_token_is_sent_as_bearer(monkeypatch: pytest.MonkeyPatch) -> None:
     transport = httpx.MockTransport(recorder)
     Client("http://farm", token="given", transport=transport).job(1)  # noqa: S106
     assert recorder.last.headers["authorization"] == "Bearer given"
+
+
+def test_a_token_is_sent_without_the_line_end_of_its_file() -> None:
+    recorder = Recorder()
+    transport = httpx.MockTransport(recorder)
+    Client("http://farm", token="given\n", transport=transport).job(1)  # noqa: S106
+    assert recorder.last.headers["authorization"] == "Bearer given"
+
+
+@pytest.mark.parametrize("kind", [Client, AsyncClient])
+@pytest.mark.parametrize("token", ["hush\nhush", "hush\x00", "hüsh hush"])
+def test_a_token_that_cannot_be_sent_is_refused_and_not_shown(
+    kind: type[Client] | type[AsyncClient], token: str
+) -> None:
+    with pytest.raises(errors.Misconfigured, match="FARMQUEUE_TOKEN") as caught:
+        kind("http://farm", token=token)
+    assert "hush" not in str(caught.value)
+
+
+@pytest.mark.parametrize("kind", [Client, AsyncClient])
+@pytest.mark.parametrize("url", ["localhost:8790", "farm", "//farm", "ftp://farm", "http://"])
+def test_an_address_that_is_none_is_refused_with_what_to_write(
+    kind: type[Client] | type[AsyncClient], url: str
+) -> None:
+    with pytest.raises(errors.Misconfigured, match=re.escape(DEFAULT_URL)):
+        kind(url)
+
+
+@pytest.mark.parametrize("url", ["u:hush@farm:1", "ftp://u:hush@farm", "http://u:hush/hush@farm"])
+def test_a_password_in_an_address_that_is_none_is_not_shown(url: str) -> None:
+    with pytest.raises(errors.Misconfigured) as caught:
+        Client(url)
+    assert "hush" not in str(caught.value)
+    assert caught.value.__context__ is None or caught.value.__suppress_context__
+
+
+@pytest.mark.parametrize(
+    "answer", [httpx.Response(502), httpx.Response(200, text="<html>"), httpx.ConnectError("no")]
+)
+def test_a_password_in_the_address_is_not_shown(answer: httpx.Response | Exception) -> None:
+    def handle(_: httpx.Request) -> httpx.Response:
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    client = Client("http://u:hush@farm", transport=httpx.MockTransport(handle))
+    with pytest.raises(errors.Unavailable, match="http://farm/jobs/1") as caught:
+        client.job(1)
+    assert "hush" not in str(caught.value)
 
 
 def test_without_a_token_no_authorization_is_sent(monkeypatch: pytest.MonkeyPatch) -> None:

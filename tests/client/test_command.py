@@ -53,6 +53,24 @@ def test_the_frames_of_a_batch_with_tiles_are_each_named_once() -> None:
     assert command.command(work, group, {}).argv == ["3,4 4"]
 
 
+def test_a_batch_with_tiles_can_tell_which_tiles_of_which_frames() -> None:
+    work: Any = Farm().give(3, 4, tiles=2, command=["{tasks}"], per="batch")
+    [group] = command.groups(work)
+    assert command.command(work, group, {}).argv == ["3:0,3:1,4:0,4:1"]
+
+
+@pytest.mark.parametrize("word", ["{task_id:c}", "{frame:99999999d}", "{frame:999.999f}"])
+def test_a_form_that_is_no_padding_is_refused(word: str) -> None:
+    with pytest.raises(BadCommand, match="is no padding"):
+        argv(word, 7)
+
+
+def test_a_long_word_is_shown_cut_short() -> None:
+    with pytest.raises(BadCommand) as refused:
+        argv("{nothing}" + "x" * 10_000, 7)
+    assert len(str(refused.value)) < 400
+
+
 def test_a_brace_written_twice_is_a_brace() -> None:
     assert argv("f() {{ echo {frame}; }}", 7) == ["f() { echo 7; }"]
 
@@ -125,6 +143,7 @@ def test_a_command_knows_what_it_works_on() -> None:
         "FARMQUEUE_JOB_TITLE": "shot",
         "FARMQUEUE_QUEUE": "/films",
         "FARMQUEUE_RAM": "32",
+        "FARMQUEUE_TASKS": "1.5:0",
         "FARMQUEUE_TASK_ID": "1000",
         "FARMQUEUE_TILE": "0",
     }

@@ -74,9 +74,14 @@ async def test_a_service_told_to_stop_answers_the_polls_that_wait(
     assert {(await poll).status_code for poll in polls} == {204}
 
 
-def test_a_service_told_to_stop_stops_its_embedded_database(tmp_path: Path) -> None:
-    data = tmp_path / "data"
+def test_an_embedded_database_keeps_to_its_folder_and_stops_with_its_service(
+    tmp_path: Path,
+) -> None:
+    private = tmp_path / "private"
+    private.mkdir(mode=0o700)
+    data = private / "data"
     with embedded_service(data, tmp_path / "log") as process:
+        assert private.stat().st_mode & 0o044 == 0
         assert (data / "postgres" / "postmaster.pid").exists()
         process.terminate()
         assert process.wait(60) == 0
