@@ -173,5 +173,5 @@ def test_a_service_that_cannot_start_is_reported_with_the_end_of_its_log(
         said, _ = process.communicate()
     assert process.returncode == 1
     assert "the service ended with exit code" in said
-    assert "lease_seconds" in said
+    assert "FARMQUEUE_LEASE_SECONDS" in said
     assert "Traceback" not in said.partition("the end of")[0]
