@@ -72,11 +72,25 @@ imports: $(VENV)/.dev ## imports go one way
 	@$(BIN)/lint-imports
 
 migrations-lint: $(VENV)/.dev ## squawk on the SQL of every revision
-	@$(BIN)/alembic upgrade --sql head > $(VENV)/schema.sql 2> $(VENV)/schema.log || { cat $(VENV)/schema.log; exit 1; }
-	@$(BIN)/squawk $(VENV)/schema.sql
+	@PYTHONPATH=. $(BIN)/python alembic/sql.py $(VENV)/sql 2> $(VENV)/sql.log || { cat $(VENV)/sql.log; exit 1; }
+	@$(BIN)/squawk $(VENV)/sql/*.sql
 
-bench: $(VENV)/.dev ## assignments a second, as a table
-	@$(BIN)/python -m benchmarks.closed_loop $(ARGS)
+bench: $(VENV)/.dev $(VENV)/peers/.made ## figures against their targets, as a table; ARGS="--only loop,hold"
+	@$(BIN)/python -m benchmarks $(ARGS)
+
+$(VENV)/peers/.made: $(UV) benchmarks/peers-requirements.txt
+	@$(UV) venv --quiet --clear --python $(BIN)/python $(VENV)/peers
+	@$(UV) pip install --quiet --python $(VENV)/peers/bin/python --require-hashes -r benchmarks/peers-requirements.txt
+	@touch $@
+
+bench-peers: $(VENV)/peers/.made ## install the queues that the farm is measured beside
+
+bench-peers-lock: $(UV) ## renew their lock file
+	@$(UV) pip compile --quiet --universal --generate-hashes --no-emit-index-url --python-version 3.11 \
+	  --custom-compile-command "make bench-peers-lock" benchmarks/peers-requirements.in -o benchmarks/peers-requirements.txt
+
+bench-report: $(VENV)/.dev ## the kept figures as Markdown
+	@$(BIN)/python -m benchmarks.report
 
 lock: $(UV) ## renew the lock files from pyproject.toml
 	@sh requirements/lock.sh $(UV)

@@ -1,7 +1,8 @@
 """How alembic reaches the database: a connection handed in, or FARMQUEUE_DATABASE_URL."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from alembic import context
 from sqlalchemy import Connection, text
@@ -17,17 +18,27 @@ MIGRATION_LOCK = 0x6D696772  # "migr"
 TIMEOUTS = ("SET lock_timeout = '5s'", "SET statement_timeout = '15min'")
 
 
-def set_timeouts(execute: Callable[[str], None]) -> None:
-    for timeout in TIMEOUTS:
-        execute(timeout)
-
-
 def migrate(connection: Connection) -> None:
-    context.configure(connection=connection, target_metadata=Table.metadata)
-    with context.begin_transaction():
-        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": MIGRATION_LOCK})
-        set_timeouts(context.execute)
+    """Each revision in a transaction of its own, so that one may build indexes without any."""
+    context.configure(
+        connection=connection, target_metadata=Table.metadata, transaction_per_migration=True
+    )
+    with one_at_a_time(connection), context.begin_transaction():
         context.run_migrations()
+
+
+@contextmanager
+def one_at_a_time(connection: Connection) -> Iterator[None]:
+    connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": MIGRATION_LOCK})
+    for timeout in TIMEOUTS:
+        connection.execute(text(timeout))
+    connection.commit()
+    try:
+        yield
+    finally:
+        connection.rollback()
+        connection.execute(text("SELECT pg_advisory_unlock(:key)"), {"key": MIGRATION_LOCK})
+        connection.commit()
 
 
 async def connect_and_migrate() -> None:
@@ -47,9 +58,11 @@ if context.is_offline_mode():
         target_metadata=Table.metadata,
         literal_binds=True,
         dialect_opts={"paramstyle": "named"},
+        transaction_per_migration=True,
     )
+    for timeout in TIMEOUTS:
+        context.execute(timeout)
     with context.begin_transaction():
-        set_timeouts(context.execute)
         context.run_migrations()
 elif (handed_in := context.config.attributes.get("connection")) is not None:
     migrate(handed_in)

@@ -1,10 +1,11 @@
 """Errors of the farm and their one shape on the wire: application/problem+json (RFC 9457)."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from http import HTTPStatus
 from typing import Any, ClassVar
 
+import asyncpg
 import structlog
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
@@ -101,12 +102,30 @@ def responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
 
 def install(app: FastAPI) -> None:
     """Give every error of the app the one shape."""
-    app.add_exception_handler(AppError, _refusal)
-    app.add_exception_handler(HTTPException, _http)
-    app.add_exception_handler(RequestValidationError, _validation)
-    for away in (DBAPIError, PoolTimeout, OSError):
-        app.add_exception_handler(away, _database)
-    app.add_exception_handler(Exception, _unexpected)
+    for kind, handler in _handlers().items():
+        app.add_exception_handler(kind, handler)
+
+
+async def answer(request: Request, failed: Exception) -> Response:
+    """The answer that an error of any kind gets."""
+    kinds = _handlers()
+    [handler, *_] = [kinds[kind] for kind in type(failed).__mro__ if kind in kinds]
+    return await handler(request, failed)
+
+
+Handler = Callable[[Request, Exception], Awaitable[Response]]
+
+
+def _handlers() -> dict[type[Exception], Handler]:
+    """By the most special kind that an error is of."""
+    away = (DBAPIError, PoolTimeout, OSError, asyncpg.PostgresError, asyncpg.InterfaceError)
+    return {
+        AppError: _refusal,
+        HTTPException: _http,
+        RequestValidationError: _validation,
+        **dict.fromkeys(away, _database),
+        Exception: _unexpected,
+    }
 
 
 def _problem(
@@ -172,21 +191,24 @@ def _dotted(loc: Sequence[int | str]) -> str:
 
 async def _database(request: Request, failed: Exception) -> Response:
     """The database is away, or a lock was not to be had in time: nothing was stored."""
-    if isinstance(failed, DBAPIError) and not _passing(failed):
+    if not _passing(failed):
         return await _unexpected(request, failed)
     log.warning("database_unavailable", path=request.url.path, error=str(failed).split("\n")[0])
     away = Unavailable("the database is away or busy; nothing was stored: try again")
     return await _refusal(request, away)
 
 
-def _passing(failed: DBAPIError) -> bool:
+def _passing(failed: Exception) -> bool:
     """Whether the same statement may succeed later."""
-    if failed.connection_invalidated:
+    cause = failed.orig if isinstance(failed, DBAPIError) and failed.orig else failed
+    if isinstance(failed, DBAPIError) and failed.connection_invalidated:
         return True
-    sqlstate = getattr(failed.orig, "sqlstate", None) or ""
-    return sqlstate.startswith(PASSING_SQLSTATES) or isinstance(
-        failed.orig.__cause__ if failed.orig else None, OSError
-    )
+    if isinstance(cause.__cause__, OSError):
+        return True
+    if isinstance(failed, DBAPIError | asyncpg.PostgresError):
+        sqlstate = getattr(cause, "sqlstate", None) or ""
+        return sqlstate.startswith(PASSING_SQLSTATES)
+    return True
 
 
 async def _unexpected(request: Request, failed: Exception) -> Response:

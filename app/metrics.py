@@ -12,6 +12,9 @@ FINE = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 CYCLE_SECONDS = Histogram(
     "farmqueue_cycle_seconds", "Duration of a scheduling cycle, commit included", buckets=FINE
 )
+LOAD_SECONDS = Histogram(
+    "farmqueue_load_seconds", "Duration of reading the whole farm: at the start, and as a repair"
+)
 POLLS = Counter("farmqueue_polls", "Answered tries of a poll in a cycle", ["outcome"])
 WAITING = Gauge("farmqueue_waiting_polls", "Polls held open by this process")
 LEASES_LOST = Counter("farmqueue_leases_lost", "Agents that went offline by silence")

@@ -16,7 +16,7 @@ from app.agents.schemas import (
     Heartbeat,
     HeartbeatAnswer,
 )
-from app.db.engine import hint, lock_cleaning, lock_farm
+from app.db.engine import hint, lock_farm
 from app.db.refusals import refused_as
 from app.errors import AppError, Conflict
 from app.history.store import record
@@ -107,8 +107,6 @@ async def change(
 
 async def remove(connection: AsyncConnection, agent_id: UUID, caller: str) -> None:
     """Forget an agent, its work taken back; one that is not there is forgotten already."""
-    await lock_cleaning(connection)
-    await store.forget_assignments(connection, agent_id)
     await lock_farm(connection)
     await take_back(connection, EndedBecause.AGENT_DELETED, caller, agent_ids=[agent_id])
     gone = await store.remove(connection, agent_id)

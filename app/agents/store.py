@@ -75,13 +75,6 @@ SELECT CAST(:reported AS bigint) WHERE CAST(:reported AS bigint) IS NOT NULL AND
 ORDER BY 1
 """)
 
-# An agent of many years has as many.
-_FORGET_ASSIGNMENTS = text("""
-UPDATE assignments SET agent_id = NULL WHERE id = ANY (ARRAY(
-    SELECT id FROM assignments WHERE agent_id = :id AND ended_at IS NOT NULL ORDER BY id FOR UPDATE
-))
-""")
-
 
 async def known(
     connection: AsyncConnection, agent_id: UUID | None, hostname: str, port: int | None
@@ -139,14 +132,6 @@ async def to_stop(connection: AsyncConnection, agent_id: UUID, reported: int | N
     """Assignments that the agent may still be working on and shall not, by id."""
     found = await connection.scalars(_STOP, {"id": agent_id, "reported": reported})
     return list(found.all())
-
-
-async def forget_assignments(connection: AsyncConnection, agent_id: UUID) -> None:
-    """Take the agent from the assignments that ended. To be called before the farm lock is taken.
-
-    It may take seconds, and nobody else touches them: other agents go on getting work meanwhile.
-    """
-    await connection.execute(_FORGET_ASSIGNMENTS, {"id": agent_id})
 
 
 async def remove(connection: AsyncConnection, agent_id: UUID) -> RowMapping | None:

@@ -7,7 +7,7 @@ WAITING = "(SELECT coalesce(sum(upper(r) - lower(r)), 0)::int FROM unnest(j.wait
 RUNNING = f"(j.tasks_total - j.tasks_done - j.tasks_failed - {WAITING})"
 
 # Jobs with a task that waits or runs: few among all that ever were, and in an index of their own.
-UNFINISHED = "j.tasks_done + j.tasks_failed < j.tasks_total"
+UNFINISHED = "j.time_finished IS NULL"
 
 # Agents at each job: an agent holds at most one active assignment.
 HELD = """

@@ -20,7 +20,7 @@ CLEANING_LOCK = 0x636C6561  # "clea"
 CHANNEL = "farmqueue"
 
 # The newest revision under alembic/versions, which these tables are.
-HEAD = "0001"
+HEAD = "0003"
 
 _LOCK = text("SELECT (SELECT version_num FROM alembic_version), pg_advisory_xact_lock(:key)")
 
@@ -57,6 +57,11 @@ async def connect(url: str, **options: Any) -> asyncpg.Connection:
     return await asyncpg.connect(
         url.replace("postgresql+asyncpg://", "postgresql://", 1), **options
     )
+
+
+async def driver_of(connection: AsyncConnection) -> asyncpg.Connection:
+    """The driver's connection below, for statements that every agent waits for."""
+    return (await connection.get_raw_connection()).driver_connection
 
 
 async def lock_farm(connection: AsyncConnection) -> None:

@@ -114,15 +114,14 @@ class Job(Table):
             "tasks_done >= 0 AND tasks_failed >= 0 AND tasks_done + tasks_failed <= tasks_total",
             "task_counts",
         ),
-        Index("ix_jobs_job_queue_id", "job_queue_id", "id"),
-        Index(
-            "ix_jobs_unfinished",
-            "job_queue_id",
-            postgresql_where=text("tasks_done + tasks_failed < tasks_total"),
+        CheckConstraint(
+            "(time_finished IS NULL) = (tasks_done + tasks_failed < tasks_total)", "finished"
         ),
-        # What a cycle reads: jobs with something waiting, few among all that ever ran.
+        Index("ix_jobs_job_queue_id", "job_queue_id", "id"),
+        # Few among all that ever ran. No index has a column that every assignment changes: the new
+        # version of the row then stays in its page, and no index is touched.
         Index(
-            "ix_jobs_runnable", "id", postgresql_where=text("NOT paused AND NOT isempty(waiting)")
+            "ix_jobs_not_finished", "job_queue_id", postgresql_where=text("time_finished IS NULL")
         ),
     )
 
@@ -195,7 +194,7 @@ class Agent(Table):
             unique=True,
             postgresql_where=text("port IS NOT NULL"),
         ),
-        Index("ix_agents_lease", "lease_expires_at", postgresql_where=text("online")),
+        # None on the lease: every call renews it, and looking through all agents costs little.
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True)
@@ -222,7 +221,7 @@ class Agent(Table):
 class Assignment(Table):
     """An agent's hold on tasks of one job. `done` and `failed` are what the agent said of them.
 
-    It outlives its job and its agent (both null then), so that late calls are still recognised.
+    It outlives its job and its agent, so that late calls are still recognised: no foreign keys.
     """
 
     __tablename__ = "assignments"
@@ -242,12 +241,11 @@ class Assignment(Table):
         ),
         Index("ix_assignments_active_job", "job_id", postgresql_where=text("ended_at IS NULL")),
         Index("ix_assignments_agent_id", "agent_id", "id"),
-        Index("ix_assignments_job_id", "job_id"),
     )
 
     id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
-    agent_id: Mapped[UUID | None] = mapped_column(ForeignKey("agents.id", ondelete="SET NULL"))
-    job_id: Mapped[int | None] = mapped_column(ForeignKey("jobs.id", ondelete="SET NULL"))
+    agent_id: Mapped[UUID | None] = mapped_column()
+    job_id: Mapped[int | None] = mapped_column(BigInteger)
     ordinals: Mapped[list[int]] = mapped_column(ARRAY(Integer))
     done: Mapped[list[int]] = mapped_column(ARRAY(Integer), server_default=text("'{}'"))
     failed: Mapped[list[int]] = mapped_column(ARRAY(Integer), server_default=text("'{}'"))
@@ -270,17 +268,8 @@ class Task(Table):
         CheckConstraint("state IN ('waiting', 'running', 'done', 'failed')", "state"),
         CheckConstraint("attempts >= 0 AND failures >= 0", "counts"),
         CheckConstraint("progress BETWEEN 0 AND 1", "progress"),
-        Index(
-            "ix_tasks_assignment_id", "assignment_id", postgresql_where=text("state = 'running'")
-        ),
-        # Few at any time: those that wait again after a failure.
-        Index(
-            "ix_tasks_failed_before",
-            "job_id",
-            "ordinal",
-            postgresql_where=text("state = 'waiting' AND failed_by <> '{}'"),
-        ),
-        Index("ix_tasks_failed", "job_id", "ordinal", postgresql_where=text("state = 'failed'")),
+        # Few at any time, and not by state: a task that is done touches no index.
+        Index("ix_tasks_failures", "job_id", "ordinal", postgresql_where=text("failures > 0")),
     )
 
     job_id: Mapped[int] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"))
@@ -289,7 +278,7 @@ class Task(Table):
     attempts: Mapped[int] = mapped_column(Integer, server_default=text("0"))
     failures: Mapped[int] = mapped_column(Integer, server_default=text("0"))
     failed_by: Mapped[list[UUID]] = mapped_column(ARRAY(Uuid), server_default=text("'{}'"))
-    assignment_id: Mapped[int] = mapped_column(ForeignKey("assignments.id"))
+    assignment_id: Mapped[int] = mapped_column(BigInteger)
     last_error: Mapped[str | None] = mapped_column(Text)
     progress: Mapped[float] = mapped_column(Float, server_default=text("0"))
     time_started: Mapped[datetime | None] = mapped_column(Timestamp)
@@ -332,6 +321,36 @@ class History(Table):
     agent_id: Mapped[UUID | None] = mapped_column()
     assignment_id: Mapped[int | None] = mapped_column(BigInteger)
     detail: Mapped[Any] = mapped_column(JSONB, server_default=text("'{}'"))
+
+
+class Change(Table):
+    """What a transaction changed of that which a decision needs: the feed that keeps farms fresh.
+
+    Triggers write it, a row for each statement. See app/scheduler/feed.py.
+    """
+
+    __tablename__ = "farm_changes"
+    __table_args__ = (Index("ix_farm_changes_xid", "xid"),)
+
+    id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
+    xid: Mapped[int] = mapped_column(
+        BigInteger, server_default=text("(pg_current_xact_id()::text)::bigint")
+    )
+    queues: Mapped[list[int] | None] = mapped_column(ARRAY(BigInteger))
+    jobs: Mapped[list[int] | None] = mapped_column(ARRAY(BigInteger))
+    agents: Mapped[list[UUID] | None] = mapped_column(ARRAY(Uuid))
+
+
+class ChangesKept(Table):
+    """One row: changes of transactions before `since` are gone, those before `next` go next."""
+
+    __tablename__ = "farm_changes_kept"
+    __table_args__ = (CheckConstraint("id = 1", "one_row"),)
+
+    id: Mapped[int] = mapped_column(SmallInteger, primary_key=True, server_default=text("1"))
+    since: Mapped[int] = mapped_column(BigInteger)
+    next: Mapped[int] = mapped_column(BigInteger)
+    moved_at: Mapped[datetime] = mapped_column(Timestamp, server_default=func.clock_timestamp())
 
 
 # The same tables for Core, which the stores write their SQL with.

@@ -52,7 +52,6 @@ async def remove(connection: AsyncConnection, job_id: int, caller: str) -> None:
     """Delete a job and take back what runs of it; one that is not there is deleted already."""
     await lock_cleaning(connection)
     await store.forget_ended(connection, job_id)
-    await store.forget_assignments(connection, job_id)
     await lock_farm(connection)
     stored = await store.lock_for_deletion(connection, job_id)
     if stored is None:

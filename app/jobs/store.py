@@ -93,12 +93,6 @@ SELECT EXISTS (SELECT FROM up WHERE id = :id)
 
 # Ended tasks of a job, which may be a million. See `forget_ended`.
 _FORGET_TASKS = text("DELETE FROM tasks WHERE job_id = :id AND state IN ('done', 'failed')")
-_FORGET_ASSIGNMENTS = text("""
-UPDATE assignments SET job_id = NULL WHERE id = ANY (ARRAY(
-    SELECT id FROM assignments WHERE job_id = :id AND ended_at IS NOT NULL ORDER BY id FOR UPDATE
-))
-""")
-
 # Every task that does not run waits again, as if the job had just come.
 _RERUN = text("""
 WITH fresh AS (
@@ -249,11 +243,6 @@ async def forget_ended(connection: AsyncConnection, job_id: int) -> None:
     getting work meanwhile.
     """
     await connection.execute(_FORGET_TASKS, {"id": job_id})
-
-
-async def forget_assignments(connection: AsyncConnection, job_id: int) -> None:
-    """Take the job from the assignments that ended, before the farm lock for the same reason."""
-    await connection.execute(_FORGET_ASSIGNMENTS, {"id": job_id})
 
 
 async def rerun(connection: AsyncConnection, job_id: int) -> None:

@@ -53,9 +53,9 @@ LIMIT :limit
 
 # From the assignments that hold them.
 _RUNNING = text("""
-SELECT t.ordinal FROM assignments a JOIN tasks t ON t.assignment_id = a.id
-WHERE a.job_id = :job_id AND a.ended_at IS NULL
-    AND t.job_id = :job_id AND t.state = 'running' AND t.ordinal >= :first
+SELECT t.ordinal FROM assignments a JOIN tasks t
+    ON t.job_id = a.job_id AND t.ordinal = ANY(a.ordinals) AND t.assignment_id = a.id
+WHERE a.job_id = :job_id AND a.ended_at IS NULL AND t.state = 'running' AND t.ordinal >= :first
 ORDER BY t.ordinal LIMIT :limit
 """)
 
@@ -65,7 +65,8 @@ ORDER BY ordinal LIMIT :limit
 """)
 
 _FAILED = text("""
-SELECT ordinal FROM tasks WHERE job_id = :job_id AND state = 'failed' AND ordinal >= :first
+SELECT ordinal FROM tasks
+WHERE job_id = :job_id AND state = 'failed' AND failures > 0 AND ordinal >= :first
 ORDER BY ordinal LIMIT :limit
 """)
 

@@ -1,6 +1,6 @@
 """Which of a job's waiting tasks go out together."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator
 from itertools import islice
 from uuid import UUID
 
@@ -10,12 +10,12 @@ from app.policy.tree import Job
 NOBODY: frozenset[UUID] = frozenset()
 
 
-def takes_any(job: Job, agent: Agent, online: Sequence[Agent]) -> bool:
+def takes_any(job: Job, agent: Agent, online: Collection[Agent]) -> bool:
     """A task is waiting that the agent may take."""
     return next(_takeable(job, agent, online), None) is not None
 
 
-def next_batch(job: Job, agent: Agent, online: Sequence[Agent]) -> list[int]:
+def next_batch(job: Job, agent: Agent, online: Collection[Agent]) -> list[int]:
     """Ordinals of up to `batch` waiting tasks that the agent may take, by frame, then tile.
 
     With `batch_contiguous` it stops at the first gap between frames; the tiles of one frame are no
@@ -29,7 +29,7 @@ def next_batch(job: Job, agent: Agent, online: Sequence[Agent]) -> list[int]:
     return chosen
 
 
-def _takeable(job: Job, agent: Agent, online: Sequence[Agent]) -> Iterator[int]:
+def _takeable(job: Job, agent: Agent, online: Collection[Agent]) -> Iterator[int]:
     """Ordinals that wait, without those that the agent failed while another could still try."""
     all_failed: dict[frozenset[UUID], bool] = {}  # many tasks were failed by the same agents
     for ordinal in job.waiting:

@@ -26,9 +26,13 @@ class Requirements:
 
 
 def meets(agent: Agent, required: Requirements) -> bool:
+    return required.ram <= agent.free_ram and meets_but_for_ram(agent, required)
+
+
+def meets_but_for_ram(agent: Agent, required: Requirements) -> bool:
+    """All but free memory, the only thing of an agent that changes from call to call."""
     return (
         required.cpus <= agent.cpus
-        and required.ram <= agent.free_ram
         and required.required_tags <= agent.tags
         and not required.excluded_tags & agent.tags
     )

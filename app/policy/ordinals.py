@@ -42,6 +42,15 @@ class Ordinals:
             rest = [(left, first), (end, right)]
             self._ranges[at : at + 1] = [kept for kept in rest if kept[0] < kept[1]]
 
+    def add(self, ordinals: Iterable[int]) -> None:
+        """Put in ordinals that are not in the set; ranges that meet become one."""
+        for first, end in runs(ordinals):
+            at = self._at(first) + 1  # where it goes, if it meets no other
+            before = [kept for kept in self._ranges[max(at - 1, 0) : at] if kept[1] == first]
+            after = [kept for kept in self._ranges[at : at + 1] if kept[0] == end]
+            joined = [*before, (first, end), *after]
+            self._ranges[at - len(before) : at + len(after)] = [(joined[0][0], joined[-1][1])]
+
     def _at(self, ordinal: int) -> int:
         """Index of the last range that begins at or before `ordinal`; -1 for none."""
         return bisect_right(self._ranges, ordinal, key=lambda kept: kept[0]) - 1

@@ -1,22 +1,27 @@
-"""One cycle: every agent that waits is served in one transaction, over one look at the farm."""
+"""One cycle: every call that came meanwhile is served in one transaction, over the kept farm."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy import RowMapping
-from sqlalchemy.ext.asyncio import AsyncConnection
+import asyncpg
 
-from app.db.engine import hint, lock_farm
+from app.db.engine import CHANNEL
 from app.errors import AppError, Conflict, NotFound
-from app.policy.fit import Agent
 from app.policy.frames import parse, plain_number
-from app.policy.pick import assign_in_turn
-from app.policy.states import Mode
+from app.policy.pick import assign
+from app.policy.states import Mode, Said
 from app.policy.task_ids import task_id
 from app.scheduler import reports, store
-from app.scheduler.farm import agent_of, load_farm
-from app.scheduler.schemas import AssignedJob, AssignedTask, Assignment, AssignRequest
+from app.scheduler.kept import Holding, KeptAgent, KeptFarm
+from app.scheduler.schemas import (
+    AssignedTask,
+    Assignment,
+    AssignmentStatus,
+    AssignRequest,
+    Result,
+)
 from app.settings import Settings
 
 
@@ -28,174 +33,263 @@ class AgentDisabled(Conflict):
     code = "agent_disabled"
 
 
-# What a poll gets: work, nothing, or a refusal.
+class AssignmentNotFound(NotFound):
+    code = "assignment_not_found"
+
+
+@dataclass(slots=True, eq=False)
+class Report:
+    """A report that asks for nothing."""
+
+    assignment_id: int
+    results: Sequence[Result]
+
+
+# What a poll gets: work, nothing, or a refusal; what a report gets.
 Outcome = Assignment | AppError | None
+Status = AssignmentStatus | AppError
+
+
+def nobody() -> Iterable[UUID]:
+    return ()
 
 
 @dataclass(slots=True)
 class Round:
-    """The polls of a cycle and what is known of their agents; at most one poll an agent."""
+    """The calls of a cycle and what comes of them; at most one poll an agent.
 
-    polls: dict[UUID, AssignRequest]
-    asked: Sequence[AssignRequest]
-    outcomes: dict[UUID, Outcome] = field(default_factory=dict)
-    agents: dict[UUID, RowMapping] = field(default_factory=dict)
-    active: dict[UUID, int] = field(default_factory=dict)
-
-    @property
-    def idle(self) -> list[Agent]:
-        """The agents that may get work, in the order in which they asked."""
-        return [
-            agent_of(self.agents[agent_id])
-            for agent_id in self.polls
-            if agent_id not in self.outcomes
-            and agent_id not in self.active
-            and self.agents[agent_id]["online"]
-            and self.agents[agent_id]["mode"] == Mode.ENABLED
-        ]
-
-
-async def run(
-    connection: AsyncConnection,
-    asked: Sequence[AssignRequest],
-    waiting: Sequence[AssignRequest],
-    settings: Settings,
-    sender: str,
-) -> dict[UUID, Outcome]:
-    """Serve polls that just came (`asked`), after those that wait from before.
-
-    The caller commits, and gives the outcomes to the agents only then. One without an outcome is of
-    an agent that went offline meanwhile: it has to ask anew.
+    `outcomes` has every poll that `asked`, `over` those of the waiting that need wait no more, and
+    `statuses` is in the order of the reports `told`.
     """
-    this = Round({poll.agent_id: poll for poll in (*waiting, *asked)}, asked)
-    await lock_farm(connection)
-    await _touch(connection, asked, settings)
-    await _meet(connection, this)
-    if await _count_reports(connection, this):
-        await hint(connection, sender)
-    await _serve(connection, this, settings)
-    await _answer(connection, this, settings)
-    return this.outcomes
+
+    asked: Sequence[AssignRequest] = ()
+    told: Sequence[Report] = ()
+    waiting: Callable[[], Iterable[UUID]] = nobody
+    outcomes: dict[UUID, Outcome] = field(default_factory=dict)
+    over: dict[UUID, Outcome] = field(default_factory=dict)
+    statuses: list[Status] = field(default_factory=list)
+    counted: list[reports.Counted] = field(default_factory=list)
+    agents: dict[UUID, KeptAgent] = field(default_factory=dict)  # of `asked`, not refused
+    grants: list[tuple[KeptAgent, int, list[int]]] = field(default_factory=list)
+    held: list[Holding] = field(default_factory=list)  # of agents that ask once more
+    attempts: dict[int, Mapping[int, int]] = field(default_factory=dict)  # ordinals of assignments
 
 
-async def _touch(
-    connection: AsyncConnection, asked: Sequence[AssignRequest], settings: Settings
-) -> None:
-    polls = [poll.model_dump(include={"agent_id", "free_ram"}) for poll in asked]
-    if polls:
-        await store.touch(connection, polls, settings.lease_seconds)
+class Cycles:
+    """The kept farm, and what was open when those that wait last got nothing."""
 
+    def __init__(self, kept: KeptFarm, settings: Settings, name: str) -> None:
+        self.kept = kept
+        self.settings = settings
+        self.name = name
+        self._left_open = 0
+        self._bits = 0  # how often they were given anew until then
 
-async def _meet(connection: AsyncConnection, this: Round) -> None:
-    """Look the agents up; those that are not there or may not ask have their refusal."""
-    rows = await store.agents(connection, list(this.polls))
-    this.agents = {row["id"]: row for row in rows}
-    for agent_id in this.polls:
-        if agent_id not in this.agents:
-            this.outcomes[agent_id] = AgentNotFound(
-                f"there is no agent {agent_id}: register it with POST /agents"
-            )
-        elif this.agents[agent_id]["mode"] == Mode.DISABLED:
-            this.outcomes[agent_id] = AgentDisabled(
+    async def run(self, connection: asyncpg.Connection, this: Round) -> None:
+        """Serve the round and commit. If it raises, the kept farm is not to be used again."""
+        await store.begin(connection)
+        await self.kept.catch_up(connection)
+        self._meet(this)
+        await self._count_reports(connection, this)
+        self._pick(this)
+        await self._write(connection, this)
+        now = await self._touch(connection, this)
+        await connection.execute("COMMIT")
+        self._answer(this, now)
+
+    async def refresh(self, connection: asyncpg.Connection) -> bool:
+        """Take in what others did, with no lock; True if that may be work for those that wait."""
+        async with connection.transaction(isolation="repeatable_read", readonly=True):
+            await self.kept.catch_up(connection)
+        return self._more_is_open()
+
+    def _more_is_open(self) -> bool:
+        farm = self.kept.farm
+        if farm.kinds.given_anew != self._bits:
+            return True
+        return self.kept.retry or bool(farm.standing & ~self._left_open)
+
+    def _meet(self, this: Round) -> None:
+        """Look the agents up; those that are not there or may not ask have their refusal."""
+        for poll in this.asked:
+            found = self._may_ask(poll.agent_id)
+            if isinstance(found, AppError):
+                this.outcomes[poll.agent_id] = found
+            else:
+                self.kept.come_online(found, poll.free_ram)
+                this.agents[poll.agent_id] = found
+
+    def _may_ask(self, agent_id: UUID) -> KeptAgent | AppError:
+        agent = self.kept.agents.get(agent_id)
+        if agent is None:
+            return AgentNotFound(f"there is no agent {agent_id}: register it with POST /agents")
+        if agent.mode == Mode.DISABLED:
+            return AgentDisabled(
                 f"agent {agent_id} is disabled: an operator has to enable it first"
             )
+        return agent
 
+    # --- reports ---
 
-async def _count_reports(connection: AsyncConnection, this: Round) -> bool:
-    """Count what the polls report; True if a task ended, so that others may have work."""
-    polls = [poll for poll in this.polls.values() if poll.agent_id not in this.outcomes]
-    named = [poll.assignment_id for poll in polls if poll.assignment_id is not None]
-    rows = await store.assignments(connection, [poll.agent_id for poll in polls], named)
-    latest: dict[UUID, list[RowMapping]] = {}
-    for row in rows:
-        latest.setdefault(row["agent_id"], []).append(row)
-    counted: list[reports.Counted] = []
-    for poll in polls:
+    async def _count_reports(self, connection: asyncpg.Connection, this: Round) -> None:
+        """Judge every report by the assignment that it is of, then count them all."""
+        polls = [poll for poll in this.asked if poll.results and poll.agent_id in this.agents]
+        former = await self._former(connection, polls, this.told)
+        for poll in polls:
+            self._weigh_poll(this, poll, former)
+        this.statuses = [self._weigh_report(this, report, former) for report in this.told]
+        if this.counted:
+            await reports.count(connection, self.kept, this.counted)
+
+    async def _former(
+        self,
+        connection: asyncpg.Connection,
+        polls: Sequence[AssignRequest],
+        alone: Sequence[Report],
+    ) -> Sequence[Holding]:
+        """Assignments that calls are of and no agent holds: an answer got lost, or all is over."""
+        lost = [poll for poll in polls if not self._fits(poll)]
+        named = [poll.assignment_id for poll in lost if poll.assignment_id is not None]
+        named += [one.assignment_id for one in alone if one.assignment_id not in self.kept.held]
+        if not lost and not named:
+            return []
+        rows = await store.assignments(connection, [poll.agent_id for poll in lost], named)
+        return [self.kept.held.get(row["id"]) or reports.holding_of(row) for row in rows]
+
+    def _fits(self, poll: AssignRequest) -> bool:
+        """Whether a poll's results are of what its agent holds."""
+        held = self.kept.agents[poll.agent_id].held
+        return held is not None and reports.fits(held, poll.assignment_id, poll.results)
+
+    def _weigh_poll(self, this: Round, poll: AssignRequest, former: Sequence[Holding]) -> None:
+        held = this.agents[poll.agent_id].held
         try:
-            counted += _weigh_poll(poll, latest.get(poll.agent_id, []))
+            if held is None or not self._fits(poll):
+                mine = [one for one in former if one.agent_id == poll.agent_id]
+                held = reports.of_poll(mine, poll.assignment_id, poll.results)
+            self._weigh(this, held, poll.results)
         except AppError as refused:
             this.outcomes[poll.agent_id] = refused
-    ended = set(await reports.count(connection, counted))
-    this.active = {
-        row["agent_id"]: row["id"] for row in rows if not row["ended"] and row["id"] not in ended
-    }
-    return any(one.result.state != "running" for one in counted)
 
+    def _weigh_report(self, this: Round, report: Report, former: Sequence[Holding]) -> Status:
+        found = [one for one in former if one.id == report.assignment_id]
+        holding = self.kept.held.get(report.assignment_id) or next(iter(found), None)
+        if holding is None:
+            return AssignmentNotFound(f"there is no assignment {report.assignment_id}")
+        try:
+            self._weigh(this, holding, report.results)
+        except AppError as refused:
+            return refused
+        active = holding.ended is None and not holding.complete
+        return AssignmentStatus(id=holding.id, active=active)
 
-def _weigh_poll(poll: AssignRequest, latest: list[RowMapping]) -> list[reports.Counted]:
-    if not poll.results:
-        return []
-    assignment = reports.of_poll(latest, poll.assignment_id, poll.results)
-    return reports.weigh(assignment, poll.results)
+    def _weigh(self, this: Round, holding: Holding, results: Sequence[Result]) -> None:
+        counted = reports.weigh(holding, results)
+        for one in counted:
+            reports.remember(holding, one.ordinal, one.result.state)
+        this.counted += counted
 
+    # --- work ---
 
-async def _serve(connection: AsyncConnection, this: Round, settings: Settings) -> None:
-    """Pick for each idle agent in turn over the same farm, and write all that was picked."""
-    idle = this.idle
-    if not idle:
-        return
-    farm = await load_farm(connection)
-    grants = [
-        {"agent_id": agent.id, "job_id": job.id, "ordinals": ordinals}
-        for agent, job, ordinals in assign_in_turn(farm, idle)
-    ]
-    if grants:
-        made = await store.grant(connection, grants, settings.lease_seconds)
-        this.active.update({row["agent_id"]: row["id"] for row in made})
+    def _pick(self, this: Round) -> None:
+        """Pick for each idle agent in turn: those that wait from before, then those that ask."""
+        tried = self._more_is_open()
+        for agent_id in this.waiting() if tried else ():
+            self._pick_for_waiting(this, agent_id)
+        for agent_id, agent in this.agents.items():
+            if agent_id not in this.outcomes:
+                this.outcomes[agent_id] = None
+                self._pick_for(this, agent)
+        open_now = self.kept.farm.standing
+        self._left_open = open_now if tried else open_now & self._left_open
+        self._bits = self.kept.farm.kinds.given_anew
+        self.kept.retry = False
 
+    def _pick_for_waiting(self, this: Round, agent_id: UUID) -> None:
+        found = self._may_ask(agent_id)
+        if isinstance(found, AppError):
+            this.over[agent_id] = found
+        elif not found.online:
+            this.over[agent_id] = None  # it has to ask anew
+        else:
+            self._pick_for(this, found)
 
-async def _answer(connection: AsyncConnection, this: Round, settings: Settings) -> None:
-    """Each agent without a refusal gets its assignment, None where it has none."""
-    unanswered = [
-        agent_id
-        for agent_id in this.polls
-        if agent_id not in this.outcomes and this.agents[agent_id]["online"]
-    ]
-    ids = [this.active[agent_id] for agent_id in unanswered if agent_id in this.active]
-    rows = await store.answers(connection, ids) if ids else []
-    found = {row["agent_id"]: answer(row, settings) for row in rows}
-    this.outcomes.update({agent_id: found.get(agent_id) for agent_id in unanswered})
-    await _let_wait(connection, this, settings)
+    def _pick_for(self, this: Round, agent: KeptAgent) -> None:
+        if agent.held is not None:
+            this.held.append(agent.held)
+        elif agent.mode == Mode.ENABLED:
+            work = assign(self.kept.farm, agent.facts)
+            if work is not None:
+                this.grants.append((agent, work[0].id, work[1]))
 
+    async def _write(self, connection: asyncpg.Connection, this: Round) -> None:
+        """Write what was granted, and read what the answers need beside it."""
+        if this.grants:
+            grants = [(agent.facts.id, job_id, tasks) for agent, job_id, tasks in this.grants]
+            made = {row["agent_id"]: row for row in await store.grant(connection, grants)}
+            for agent, job_id, ordinals in this.grants:
+                row = made[agent.facts.id]
+                self.kept.hold(Holding(row["id"], agent.facts.id, job_id, ordinals))
+                this.attempts[row["id"]] = dict(zip(ordinals, row["attempts"], strict=True))
+        if this.held:
+            for row in await store.unfinished(connection, [held.id for held in this.held]):
+                tasks = zip(row["ordinals"], row["attempts"], strict=True)
+                this.attempts[row["id"]] = dict(tasks)
+        job_ids = [job_id for _, job_id, _ in this.grants] + [held.job_id for held in this.held]
+        if missing := self.kept.told.missing(job_ids):
+            self.kept.told.add(await store.told(connection, missing))
 
-async def _let_wait(connection: AsyncConnection, this: Round, settings: Settings) -> None:
-    polls = [
-        poll.model_dump(include={"agent_id", "wait"})
-        for poll in this.asked
-        if poll.wait and this.outcomes.get(poll.agent_id, poll) is None
-    ]
-    if polls:
-        await store.wait(connection, polls, settings.lease_seconds)
+    async def _touch(self, connection: asyncpg.Connection, this: Round) -> datetime:
+        """Renew the leases of who called; those that wait for work may be silent meanwhile."""
+        lease = self.settings.lease_seconds
+        told = [self.kept.held.get(report.assignment_id) for report in this.told]
+        alive: dict[UUID, tuple[int | None, float, bool]] = {
+            held.agent_id: (None, lease, False) for held in told if held is not None
+        }
+        alive |= {agent.facts.id: (None, lease, False) for agent, *_ in this.grants}
+        for poll in this.asked:
+            if poll.agent_id in this.agents:
+                waits = this.outcomes[poll.agent_id] is None and not self._has(poll.agent_id)
+                until = lease + poll.wait if waits else lease
+                alive[poll.agent_id] = (poll.free_ram, until, True)
+        polls = [(agent_id, *life) for agent_id, life in alive.items()]
+        ended = any(one.result.state is not Said.RUNNING for one in this.counted)
+        row = await store.touch(connection, polls, CHANNEL, self.name if ended else None)
+        self.kept.wrote(row["transaction"])
+        now: datetime = row["now"]
+        return now
 
+    def _has(self, agent_id: UUID) -> bool:
+        return self.kept.agents[agent_id].held is not None
 
-def answer(row: RowMapping, settings: Settings) -> Assignment:
-    return Assignment(
-        id=row["id"],
-        agent_id=row["agent_id"],
-        lease_expires_at=row["lease_expires_at"],
-        lease_seconds=settings.lease_seconds,
-        heartbeat_seconds=settings.heartbeat_seconds,
-        job=AssignedJob(
-            id=row["job_id"],
-            title=row["title"],
-            data=row["data"],
-            environ=row["environ"],
-            cpus=row["cpus"],
-            ram=row["ram"],
-            batch=row["batch"],
-            queue=row["queue"],
-        ),
-        tasks=list(_tasks(row)),
-    )
+    def _answer(self, this: Round, now: datetime) -> None:
+        """Each agent that has work is told of it."""
+        until = now + timedelta(seconds=self.settings.lease_seconds)
+        for assignment_id, attempts in this.attempts.items():
+            holding = self.kept.held[assignment_id]
+            of = this.outcomes if holding.agent_id in this.agents else this.over
+            of[holding.agent_id] = self._assignment(holding, attempts, until)
+        self.kept.told.make_room()
 
-
-def _tasks(row: RowMapping) -> Iterable[AssignedTask]:
-    frames = parse(row["frames"])
-    for ordinal, attempt in zip(row["ordinals"] or (), row["attempts"] or (), strict=True):
-        index, tile = divmod(ordinal, row["num_tiles"])
-        yield AssignedTask(
-            id=task_id(row["job_id"], ordinal),
-            frame=plain_number(frames[index]),
-            tile=tile,
-            attempt=attempt,
+    def _assignment(
+        self, holding: Holding, attempts: Mapping[int, int], until: datetime
+    ) -> Assignment:
+        job = self.kept.jobs[holding.job_id].job
+        frames = parse(job.frames)
+        return Assignment(
+            id=holding.id,
+            agent_id=holding.agent_id,
+            lease_expires_at=until,
+            lease_seconds=self.settings.lease_seconds,
+            heartbeat_seconds=self.settings.heartbeat_seconds,
+            job=self.kept.told[holding.job_id],
+            tasks=[
+                AssignedTask(
+                    id=task_id(job.id, ordinal),
+                    frame=plain_number(frames[ordinal // job.num_tiles]),
+                    tile=ordinal % job.num_tiles,
+                    attempt=attempt,
+                )
+                for ordinal, attempt in attempts.items()
+            ],
         )

@@ -1,21 +1,26 @@
 """The desk: where polls of this process wait, and the one loop that serves them in cycles."""
 
 import asyncio
+from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
+from typing import Any
 from uuid import UUID, uuid4
 
+import asyncpg
 import structlog
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from starlette.types import Receive
 
 from app import metrics
-from app.errors import AppError
-from app.scheduler import cycle
-from app.scheduler.schemas import Assignment, AssignRequest
+from app.db.engine import driver_of
+from app.scheduler.cycle import Cycles, Outcome, Report, Round
+from app.scheduler.feed import Outdated
+from app.scheduler.kept import KeptFarm
+from app.scheduler.schemas import Assignment, AssignmentStatus, AssignRequest
 from app.settings import Settings
 
 log = structlog.get_logger()
-
-Answer = asyncio.Future[Assignment | None]
 
 
 @dataclass(slots=True, eq=False)
@@ -23,36 +28,47 @@ class Poll:
     """A poll held open until there is work for it, or its `wait` is over."""
 
     request: AssignRequest
-    answer: Answer
+    answer: asyncio.Future[Assignment | None]
     deadline: float
+    receive: Receive
     alarm: asyncio.TimerHandle | None = None
+    watch: asyncio.Task[None] | None = None
 
-    def give(self, outcome: cycle.Outcome) -> None:
-        if self.answer.done():
-            return  # the agent hung up; it gets the same assignment at its next poll
-        if isinstance(outcome, AppError):
-            self.answer.set_exception(outcome)
-        else:
-            self.answer.set_result(outcome)
+    def give(self, outcome: Outcome) -> None:
+        give(self.answer, outcome)
+
+
+@dataclass(slots=True, eq=False)
+class Told:
+    """A report that waits to be counted."""
+
+    report: Report
+    answer: asyncio.Future[AssignmentStatus]
 
 
 @dataclass(slots=True, eq=False)
 class Desk:
-    """Polls of one process. They hold no database connection; a cycle holds one for all of them."""
+    """Polls and reports of one process. One database connection serves them all."""
 
     engine: AsyncEngine
     settings: Settings
     name: str = field(default_factory=lambda: uuid4().hex)
     _asked: list[Poll] = field(default_factory=list)
+    _told: list[Told] = field(default_factory=list)
     _waiting: dict[UUID, Poll] = field(default_factory=dict)
-    _work_may_have_come: bool = False
+    _stirred: bool = True
     _bell: asyncio.Event = field(default_factory=asyncio.Event)
     _closing: bool = False
+    _connection: AsyncConnection | None = None
+    _cycles: Cycles | None = None
 
-    async def ask(self, request: AssignRequest) -> Assignment | None:
-        """The agent's assignment, or None when there is none within `wait` seconds."""
+    async def ask(self, request: AssignRequest, receive: Receive) -> Assignment | None:
+        """The agent's assignment, or None when there is none within `wait` seconds.
+
+        `receive` tells when the client hangs up; a poll that waits is over then.
+        """
         loop = asyncio.get_running_loop()
-        poll = Poll(request, loop.create_future(), loop.time() + request.wait)
+        poll = Poll(request, loop.create_future(), loop.time() + request.wait, receive)
         self._asked.append(poll)
         self._bell.set()
         try:
@@ -60,9 +76,16 @@ class Desk:
         finally:
             self._forget(poll)
 
+    async def tell(self, report: Report) -> AssignmentStatus:
+        """Have a report counted."""
+        told = Told(report, asyncio.get_running_loop().create_future())
+        self._told.append(told)
+        self._bell.set()
+        return await told.answer
+
     def stir(self) -> None:
-        """Try the waiting polls again: something changed that may be work for them."""
-        self._work_may_have_come = True
+        """Something changed that may be work for those that wait."""
+        self._stirred = True
         self._bell.set()
 
     def close(self) -> None:
@@ -77,60 +100,117 @@ class Desk:
 
     async def run(self) -> None:
         """Serve cycle after cycle, until cancelled."""
-        async with asyncio.TaskGroup() as group:
-            group.create_task(self._fall_back())
-            while True:
-                await self._bell.wait()
-                self._bell.clear()
-                await self._serve()
+        self._bell.set()  # the farm is read before the first agent asks
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._fall_back())
+                while True:
+                    await self._bell.wait()
+                    self._bell.clear()
+                    await self._serve()
+        finally:
+            await self._hang_up()
 
     async def _fall_back(self) -> None:
-        """Hints may get lost: try again now and then without one."""
+        """Hints may get lost: look now and then without one."""
         while True:
             await asyncio.sleep(self.settings.fallback_poll_seconds)
-            if self._waiting:
-                self.stir()
+            self.stir()
 
     async def _serve(self) -> None:
-        asked = self._take_asked()
-        reported = any(poll.request.results for poll in asked)
-        waiting = self._take_waiting() if self._work_may_have_come or reported else []
-        if not asked and not waiting:
+        """One round: of what came, and of those that wait where that may be work for them."""
+        asked, told = self._take_asked(), self._take_told()
+        stirred, self._stirred = self._stirred, False
+        if not asked and not told and not (stirred and await self._refreshed()):
             return
-        outcomes = await self._cycle(asked, waiting)
-        if outcomes is None:
+        this = Round(
+            [poll.request for poll in asked], [one.report for one in told], self._who_waits
+        )
+        failed = await self._run(this)
+        if failed is not None:
+            self._fail(asked, told, failed)
             return
-        for poll in (*waiting, *asked):
-            agent_id = poll.request.agent_id
-            outcome = outcomes.get(agent_id)
-            if outcome is None and agent_id in outcomes and self._may_wait(poll):
+        self._give(asked, told, this)
+
+    async def _refreshed(self) -> bool:
+        """Take in what others did; True if there may be work for those that wait."""
+        try:
+            cycles = await self._ready()
+            more = await cycles.refresh(await self._driver())
+        except Exception as failed:  # noqa: BLE001  # whatever it is, the desk goes on
+            log.warning("refresh_failed", error=_first_line(failed))
+            await self._start_over()
+            return False
+        return more and bool(self._waiting)
+
+    async def _run(self, this: Round) -> Exception | None:
+        """Run a cycle; what made it fail, if it did."""
+        try:
+            with metrics.CYCLE_SECONDS.time():
+                cycles = await self._ready()
+                await cycles.run(await self._driver(), this)
+        except Outdated:
+            await self._start_over()
+            return await self._run(this)
+        except Exception as failed:  # noqa: BLE001  # whatever it is, polls must be answered
+            log.warning("cycle_failed", polls=len(this.asked), error=_first_line(failed))
+            await self._start_over()
+            return failed
+        return None
+
+    async def _ready(self) -> Cycles:
+        """The kept farm, read whole if there is none."""
+        if self._cycles is None:
+            with metrics.LOAD_SECONDS.time():
+                kept = await KeptFarm.load(await self._driver())
+            self._cycles = Cycles(kept, self.settings, self.name)
+        return self._cycles
+
+    async def _driver(self) -> asyncpg.Connection:
+        if self._connection is None:
+            self._connection = await self.engine.connect()
+        return await driver_of(self._connection)
+
+    async def _start_over(self) -> None:
+        """Forget the kept farm: it may have what the database has not."""
+        self._cycles = None
+        if self._connection is None:
+            return
+        try:
+            await (await driver_of(self._connection)).execute("ROLLBACK")
+        except Exception:  # noqa: BLE001  # whatever it is, another connection is better
+            await self._hang_up()
+
+    async def _hang_up(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            with suppress(Exception):
+                await connection.invalidate()
+            with suppress(Exception):
+                await connection.close()
+
+    def _give(self, asked: list[Poll], told: list[Told], this: Round) -> None:
+        metrics.count(this.outcomes.values())
+        metrics.count(this.over.values())
+        for agent_id, outcome in this.over.items():
+            if agent_id in self._waiting:
+                self._waiting[agent_id].give(outcome)
+        for poll in asked:
+            outcome = this.outcomes[poll.request.agent_id]
+            if outcome is None and self._may_wait(poll):
                 self._wait(poll)
             else:
                 poll.give(outcome)
+        for one, status in zip(told, this.statuses, strict=True):
+            give(one.answer, status)
 
-    async def _cycle(
-        self, asked: list[Poll], waiting: list[Poll]
-    ) -> dict[UUID, cycle.Outcome] | None:
-        """Run one cycle; None if the database fails: new polls hear of it, old ones wait on."""
-        try:
-            with metrics.CYCLE_SECONDS.time():
-                async with self.engine.begin() as connection:
-                    outcomes = await cycle.run(
-                        connection,
-                        [poll.request for poll in asked],
-                        [poll.request for poll in waiting],
-                        self.settings,
-                        self.name,
-                    )
-        except Exception as failed:  # noqa: BLE001  # whatever it is, polls must be answered
-            log.warning("cycle_failed", polls=len(asked), error=str(failed).split("\n")[0])
-            for poll in asked:
-                if not poll.answer.done():
-                    poll.answer.set_exception(failed)
-            self._work_may_have_come = bool(waiting)
-            return None
-        metrics.count(outcomes.values())
-        return outcomes
+    def _fail(self, asked: list[Poll], told: list[Told], failed: Exception) -> None:
+        """New calls hear of it, those that waited before wait on."""
+        for poll in asked:
+            give(poll.answer, failed)
+        for one in told:
+            give(one.answer, failed)
+        self._stirred = True
 
     def _take_asked(self) -> list[Poll]:
         """New polls, one an agent; a second of the same agent comes in the next cycle."""
@@ -151,25 +231,49 @@ class Desk:
                 before.give(None)  # the agent asks anew; its older poll is over
         return list(taken.values())
 
-    def _take_waiting(self) -> list[Poll]:
-        self._work_may_have_come = False
-        return [poll for poll in self._waiting.values() if not poll.answer.done()]
+    def _take_told(self) -> list[Told]:
+        taken, self._told = self._told, []
+        return [one for one in taken if not one.answer.done()]
+
+    def _who_waits(self) -> Iterator[UUID]:
+        return (agent_id for agent_id, poll in self._waiting.items() if not poll.answer.done())
 
     def _may_wait(self, poll: Poll) -> bool:
         left = poll.deadline - asyncio.get_running_loop().time()
         return left > 0 and not self._closing and not poll.answer.done()
 
     def _wait(self, poll: Poll) -> None:
-        if self._waiting.get(poll.request.agent_id) is poll:
-            return
         self._waiting[poll.request.agent_id] = poll
-        # It waits on with what it reported counted: a later cycle must not count it again.
+        # It waits on with what it reported counted: nothing of it is kept.
         poll.request = poll.request.model_copy(update={"results": []})
         loop = asyncio.get_running_loop()
         poll.alarm = loop.call_at(poll.deadline, poll.give, None)
+        poll.watch = loop.create_task(_hung_up(poll))
 
     def _forget(self, poll: Poll) -> None:
-        if poll.alarm is not None:
+        if poll.alarm is not None and poll.watch is not None:
             poll.alarm.cancel()
+            poll.watch.cancel()
         if self._waiting.get(poll.request.agent_id) is poll:
             del self._waiting[poll.request.agent_id]
+
+
+async def _hung_up(poll: Poll) -> None:
+    """End the poll when its client is gone; the body has been read, so nothing else can come."""
+    while (await poll.receive())["type"] != "http.disconnect":
+        pass
+    poll.give(None)
+
+
+def give(answer: asyncio.Future[Any], outcome: object) -> None:
+    """Let the call have it; an agent that hung up gets the same at its next one."""
+    if answer.done():
+        return
+    if isinstance(outcome, Exception):
+        answer.set_exception(outcome)
+    else:
+        answer.set_result(outcome)
+
+
+def _first_line(failed: Exception) -> str:
+    return str(failed).split("\n")[0] or type(failed).__name__

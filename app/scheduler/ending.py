@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from uuid import UUID
 
-from sqlalchemy import text
+from sqlalchemy import RowMapping, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.policy.states import EndedBecause
@@ -17,11 +17,13 @@ WITH ended AS (
         OR job_id = ANY(CAST(:job_ids AS bigint[]))
         OR id = ANY(CAST(:assignment_ids AS bigint[]))
     )
-    RETURNING id, agent_id, job_id
+    RETURNING id, agent_id, job_id, ordinals
 ),
 freed AS (
     UPDATE tasks t SET state = 'waiting', progress = 0
-    FROM ended e WHERE t.assignment_id = e.id AND t.state = 'running'
+    FROM ended e
+    WHERE t.job_id = e.job_id AND t.ordinal = ANY(e.ordinals)
+        AND t.assignment_id = e.id AND t.state = 'running'
     RETURNING t.job_id, t.ordinal, t.assignment_id
 ),
 waiting_again AS (
@@ -43,6 +45,17 @@ told AS (
 )
 SELECT count(*) FROM ended
 """)
+
+
+# How an assignment stands: whether it `ended`, and why.
+_STANDS = text("""
+SELECT id, ended_at IS NOT NULL AS ended, ended_because FROM assignments WHERE id = :id
+""")
+
+
+async def stands(connection: AsyncConnection, assignment_id: int) -> RowMapping | None:
+    found = await connection.execute(_STANDS, {"id": assignment_id})
+    return found.mappings().one_or_none()
 
 
 async def take_back(

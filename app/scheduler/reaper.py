@@ -10,7 +10,7 @@ from app import metrics
 from app.db.engine import hint, lock_farm
 from app.errors import AppError
 from app.policy.states import EndedBecause
-from app.scheduler import store
+from app.scheduler import feed, lease_store
 from app.scheduler.ending import take_back
 from app.settings import Settings
 
@@ -23,16 +23,18 @@ async def reap_for_ever(engine: AsyncEngine, settings: Settings) -> None:
         try:
             async with engine.begin() as connection:
                 await reap(connection)
+            async with engine.begin() as connection:
+                await feed.forget_old(connection)
         except (SQLAlchemyError, AppError, OSError) as failed:
             log.warning("reaper_failed", error=str(failed).split("\n")[0])
 
 
 async def reap(connection: AsyncConnection) -> int:
     """Take back the work of every agent whose lease ran out; returns how many there were."""
-    if not await store.any_expired(connection):
+    if not await lease_store.any_expired(connection):
         return 0
     await lock_farm(connection)
-    silent = await store.expire(connection)
+    silent = await lease_store.expire(connection)
     await take_back(connection, EndedBecause.LEASE_LOST, "reaper", agent_ids=silent)
     # Even where nothing was held: tasks that all others failed may go to those again.
     await hint(connection)

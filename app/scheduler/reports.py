@@ -1,16 +1,17 @@
 """Reports of results: fenced by their assignment, judged by the policy, counted once."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+from uuid import UUID
 
-from sqlalchemy import RowMapping
-from sqlalchemy.ext.asyncio import AsyncConnection
+import asyncpg
 
 from app.errors import Conflict
 from app.policy.states import Held, Said, TaskState, Verdict, after_failure, judge
 from app.policy.task_ids import split
 from app.scheduler import store
+from app.scheduler.kept import Holding, KeptFarm
 from app.scheduler.schemas import Result
 
 
@@ -30,102 +31,136 @@ class ResultContradicts(Conflict):
 
 @dataclass(slots=True)
 class Counted:
-    """What of a report counts; `becomes` is the task's next state."""
+    """What of a report counts: a task of an assignment, and what was said of it."""
 
-    assignment: RowMapping
+    holding: Holding
     ordinal: int
     result: Result
-    becomes: TaskState = TaskState.RUNNING
 
 
-def weigh(assignment: RowMapping, results: Sequence[Result]) -> list[Counted]:
+def weigh(holding: Holding, results: Sequence[Result]) -> list[Counted]:
     """What is new in a report on this assignment; `Conflict` if any of it must not count."""
     held = Held(
-        ordinals=frozenset(assignment["ordinals"]),
-        done=set(assignment["done"]),
-        failed=set(assignment["failed"]),
-        ended=assignment["ended"],
+        holding.ordinals, set(holding.done), set(holding.failed), ended=holding.ended is not None
     )
     counted: dict[int, Counted] = {}
     for result in results:
         job_id, ordinal = split(result.task_id)
-        mine = job_id == assignment["job_id"]
+        mine = job_id == holding.job_id
         verdict = judge(held, ordinal, result.state) if mine else Verdict.NOT_IN_ASSIGNMENT
         if verdict is Verdict.COUNT:
-            counted[ordinal] = Counted(assignment, ordinal, result)
-            _remember(held, ordinal, result.state)
+            counted[ordinal] = Counted(holding, ordinal, result)
+            remember(held, ordinal, result.state)
         elif verdict is not Verdict.KNOWN:
-            raise refusal(verdict, assignment, result.task_id)
+            raise refusal(verdict, holding, result.task_id)
     return list(counted.values())
 
 
-def of_poll(
-    latest: Sequence[RowMapping], assignment_id: int | None, results: Sequence[Result]
-) -> RowMapping:
-    """The assignment that a poll's results belong to: the one named, else the latest that fits."""
-    if assignment_id is not None:
-        named = [row for row in latest if row["id"] == assignment_id]
-        if not named:
-            raise StaleAssignment(f"assignment {assignment_id} is not yours: drop that work")
-        return named[0]
-    tasks = {split(result.task_id) for result in results}
-    for row in sorted(latest, key=lambda row: row["id"], reverse=True):
-        if tasks <= {(row["job_id"], ordinal) for ordinal in row["ordinals"]}:
-            return row
-    if any(not row["ended"] for row in latest):
-        raise TaskNotInAssignment("a task is not in your assignment: report only its own tasks")
-    raise StaleAssignment("you hold no assignment: drop that work and ask without `results`")
-
-
-async def count(connection: AsyncConnection, counted: Sequence[Counted]) -> list[int]:
-    """Write a report's news; returns the ids of the assignments that are complete by it."""
-    if not counted:
-        return []
-    failed = [one for one in counted if one.result.state is Said.FAILED]
-    before = await store.failures(connection, [_task(one) for one in failed]) if failed else {}
-    for one in counted:
-        one.becomes = _becomes(one, before)
-    return await store.report(connection, [_row(one) for one in counted])
-
-
-def refusal(verdict: Verdict, assignment: RowMapping, task: int) -> Conflict:
-    if verdict is Verdict.ENDED or assignment["ended"]:
-        why = str(assignment["ended_because"]).replace("_", " ")
-        return StaleAssignment(
-            f"assignment {assignment['id']} has ended ({why}): drop that work and ask again"
-        )
-    if verdict is Verdict.CONTRADICTS:
-        return ResultContradicts(f"task {task} was already reported otherwise")
-    return TaskNotInAssignment(f"task {task} is not in assignment {assignment['id']}")
-
-
-def _remember(held: Held, ordinal: int, said: Said) -> None:
-    """Later results of the same report are judged by what this one said."""
+def remember(held: Held | Holding, ordinal: int, said: Said) -> None:
+    """Later results are judged by what this one said."""
     if said is Said.DONE:
         held.done.add(ordinal)
     elif said is Said.FAILED:
         held.failed.add(ordinal)
 
 
-def _task(one: Counted) -> tuple[int, int]:
-    return one.assignment["job_id"], one.ordinal
+def fits(holding: Holding, assignment_id: int | None, results: Sequence[Result]) -> bool:
+    """Whether a poll's results are of this assignment: the one named, else one with these tasks."""
+    if assignment_id is not None:
+        return holding.id == assignment_id
+    tasks = [split(result.task_id) for result in results]
+    return all(job == holding.job_id and task in holding.ordinals for job, task in tasks)
 
 
-def _becomes(one: Counted, before: dict[tuple[int, int], tuple[int, int]]) -> TaskState:
-    if one.result.state is not Said.FAILED:
-        return TaskState(one.result.state)
-    failures, requeue = before[_task(one)]
-    return after_failure(failures + 1, requeue)
+def of_poll(
+    latest: Sequence[Holding], assignment_id: int | None, results: Sequence[Result]
+) -> Holding:
+    """The assignment that a poll's results belong to, of the agent's latest and the one named."""
+    for holding in sorted(latest, key=lambda holding: holding.id, reverse=True):
+        if fits(holding, assignment_id, results):
+            return holding
+    if assignment_id is not None:
+        raise StaleAssignment(f"assignment {assignment_id} is not yours: drop that work")
+    if any(holding.ended is None for holding in latest):
+        raise TaskNotInAssignment("a task is not in your assignment: report only its own tasks")
+    raise StaleAssignment("you hold no assignment: drop that work and ask without `results`")
 
 
-def _row(one: Counted) -> dict[str, Any]:
+async def count(connection: asyncpg.Connection, kept: KeptFarm, counted: Sequence[Counted]) -> None:
+    """Write the news of all reports of a cycle, and let the kept farm know.
+
+    Two reports on one task in the same cycle are one by now: an end after progress, or the same.
+    """
+    latest = {(one.holding.id, one.ordinal): one for one in counted}
+    failed = [
+        (one.holding.job_id, one.ordinal)
+        for one in latest.values()
+        if one.result.state is Said.FAILED
+    ]
+    before = await _failures(connection, failed) if failed else {}
+    said = [_row(kept, one, before) for one in latest.values()]
+    await store.report(connection, said)
+    for holding in {one.holding.id: one.holding for one in latest.values()}.values():
+        kept.settle(holding)
+
+
+def holding_of(row: Mapping[str, Any]) -> Holding:
+    return Holding(
+        row["id"],
+        row["agent_id"],
+        row["job_id"],
+        row["ordinals"],
+        set(row["done"]),
+        set(row["failed"]),
+        row["ended_because"],
+    )
+
+
+def ended(assignment_id: int, because: str) -> Conflict:
+    why = because.replace("_", " ")
+    return StaleAssignment(
+        f"assignment {assignment_id} has ended ({why}): drop that work and ask again"
+    )
+
+
+def refusal(verdict: Verdict, holding: Holding, task: int) -> Conflict:
+    if holding.ended is not None:
+        return ended(holding.id, holding.ended)
+    if verdict is Verdict.CONTRADICTS:
+        return ResultContradicts(f"task {task} was already reported otherwise")
+    return TaskNotInAssignment(f"task {task} is not in assignment {holding.id}")
+
+
+Failures = dict[tuple[int, int], tuple[int, frozenset[UUID]]]
+
+
+async def _failures(connection: asyncpg.Connection, tasks: Iterable[tuple[int, int]]) -> Failures:
+    """How often each failed before, and by whom."""
+    rows = await store.failures(connection, list(tasks))
     return {
-        "assignment_id": one.assignment["id"],
-        "agent_id": str(one.assignment["agent_id"]),
-        "job_id": one.assignment["job_id"],
-        "ordinal": one.ordinal,
-        "said": one.result.state,
-        "becomes": one.becomes,
-        "error": one.result.error,
-        "progress": one.result.progress,
+        (row["job_id"], row["ordinal"]): (row["failures"], frozenset(row["failed_by"]))
+        for row in rows
     }
+
+
+def _row(kept: KeptFarm, one: Counted, before: Failures) -> tuple[Any, ...]:
+    """What the store writes of it, once the kept farm knows."""
+    holding, result = one.holding, one.result
+    becomes = TaskState.RUNNING
+    if result.state is Said.DONE:
+        becomes = TaskState.DONE
+        kept.end_task(holding, one.ordinal, becomes, frozenset())
+    elif result.state is Said.FAILED:
+        failures, failed_by = before[holding.job_id, one.ordinal]
+        becomes = after_failure(failures + 1, kept.jobs[holding.job_id].requeue)
+        kept.end_task(holding, one.ordinal, becomes, failed_by | {holding.agent_id})
+    return (
+        holding.id,
+        holding.agent_id,
+        holding.job_id,
+        one.ordinal,
+        result.state,
+        becomes,
+        result.error,
+        result.progress,
+    )

@@ -5,7 +5,6 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Request, Response
 
 from app.caller import Caller
-from app.configured import Configured
 from app.db.engine import Transaction
 from app.errors import responses
 from app.fields import PathId
@@ -42,7 +41,7 @@ async def assign(asked: AssignRequest, desk: AtTheDesk, request: Request) -> Ass
     where the answer is 204. 404: register the agent again. 409: it is disabled, or the reported
     assignment has ended and its work is to be dropped.
     """
-    return await service.assign(desk, asked, request) or Response(status_code=204)
+    return await desk.ask(asked, request.receive) or Response(status_code=204)
 
 
 @router.post(
@@ -50,15 +49,13 @@ async def assign(asked: AssignRequest, desk: AtTheDesk, request: Request) -> Ass
     summary="Report tasks",
     responses=responses(404, 409),
 )
-async def report(
-    assignment_id: PathId, asked: ResultsReport, connection: Transaction, settings: Configured
-) -> AssignmentStatus:
+async def report(assignment_id: PathId, asked: ResultsReport, desk: AtTheDesk) -> AssignmentStatus:
     """Count each result once; the same again is a 200. It renews the lease as well.
 
     409: the assignment has ended (lease lost, task stopped), a task is not in it, or it was already
     reported otherwise. Nothing of the report counts then.
     """
-    return await service.report(connection, assignment_id, asked.results, settings)
+    return await service.report(desk, assignment_id, asked.results)
 
 
 @router.post(

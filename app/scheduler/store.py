@@ -1,158 +1,112 @@
-"""The SQL of a cycle: each statement once, whatever the number of agents and tasks."""
+"""The SQL of a cycle: each statement once, whatever the number of agents and tasks.
 
-import json
+Straight to the driver, with arrays for rows: a cycle is what every call of every agent waits for.
+"""
+
 from collections.abc import Iterable, Sequence
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import RowMapping, text
-from sqlalchemy.ext.asyncio import AsyncConnection
+import asyncpg
 
-from app.db.counts import ASSIGNED, HELD
+from app.db.engine import FARM_LOCK
 
-# New polls: the agents live.
-_TOUCH = text("""
-UPDATE agents a SET
-    online = true, last_seen = clock_timestamp(), last_asked = clock_timestamp(),
-    free_ram = coalesce(p.free_ram, a.free_ram),
-    lease_expires_at = clock_timestamp() + make_interval(secs => :lease_seconds)
-FROM jsonb_to_recordset(CAST(:polls AS jsonb)) AS p(agent_id uuid, free_ram int)
-WHERE a.id = p.agent_id AND a.mode <> 'disabled'
-""")
+Rows = Sequence[asyncpg.Record]
 
-# An agent that holds nothing may stay silent for as long as it waits.
-_WAIT = text("""
-UPDATE agents a SET
-    lease_expires_at = clock_timestamp() + make_interval(secs => :lease_seconds + p.wait)
-FROM jsonb_to_recordset(CAST(:polls AS jsonb)) AS p(agent_id uuid, wait float8)
-WHERE a.id = p.agent_id
-""")
+# In one message. What follows must be a statement of its own: one that locks and reads sees the
+# state from before the lock.
+_BEGIN = f"BEGIN; SELECT pg_advisory_xact_lock({FARM_LOCK})"
 
-_AGENTS = text("""
-SELECT id, mode, online, cpus, free_ram, tags FROM agents WHERE id = ANY(CAST(:agent_ids AS uuid[]))
-""")
+# The tree from the top, so that a parent comes before its children.
+_QUEUES = """
+WITH RECURSIVE tree AS (
+    SELECT q.*, 1 AS level FROM jobqueues q WHERE parent_jobqueue_id IS NULL
+    UNION ALL
+    SELECT q.*, t.level + 1 FROM tree t JOIN jobqueues q ON q.parent_jobqueue_id = t.id
+)
+SELECT id, parent_jobqueue_id, priority, weight, minimum_agents, maximum_agents,
+    prefer_running_jobs, paused
+FROM tree ORDER BY level
+"""
+
+_QUEUES_OF = """
+SELECT id, parent_jobqueue_id, priority, weight, minimum_agents, maximum_agents,
+    prefer_running_jobs, paused
+FROM jobqueues WHERE id = ANY($1::bigint[])
+"""
+
+# Jobs with a task that waits or runs, and what each still waits for.
+_JOBS = """
+SELECT j.id, j.job_queue_id, j.priority, j.weight, j.minimum_agents, j.maximum_agents, j.paused,
+    j.frames, j."by", j.num_tiles, j.batch, j.batch_contiguous, j.cpus, j.ram, j.required_tags,
+    j.excluded_tags, CAST(j.waiting AS text) AS waiting, j.requeue, j.tasks_total, j.tasks_done,
+    j.tasks_failed, p.parents
+FROM jobs j LEFT JOIN (
+    SELECT d.job_id, array_agg(d.parent_job_id) AS parents
+    FROM job_dependencies d JOIN jobs p ON p.id = d.parent_job_id
+    WHERE p.tasks_done < p.tasks_total
+    GROUP BY d.job_id
+) p ON p.job_id = j.id
+WHERE j.time_finished IS NULL
+"""
+
+# These, and those that wait for them.
+_JOBS_OF = """
+SELECT j.id, j.job_queue_id, j.priority, j.weight, j.minimum_agents, j.maximum_agents, j.paused,
+    j.frames, j."by", j.num_tiles, j.batch, j.batch_contiguous, j.cpus, j.ram, j.required_tags,
+    j.excluded_tags, CAST(j.waiting AS text) AS waiting, j.requeue, j.tasks_total, j.tasks_done,
+    j.tasks_failed, ARRAY(
+        SELECT d.parent_job_id FROM job_dependencies d JOIN jobs p ON p.id = d.parent_job_id
+        WHERE d.job_id = j.id AND p.tasks_done < p.tasks_total
+    ) AS parents
+FROM jobs j
+WHERE j.time_finished IS NULL AND j.id = ANY(ARRAY(
+    SELECT unnest($1::bigint[])
+    UNION
+    SELECT job_id FROM job_dependencies WHERE parent_job_id = ANY($1::bigint[])
+))
+"""
+
+_FAILED_BEFORE = """
+SELECT job_id, ordinal, failed_by FROM tasks
+WHERE failures > 0 AND state = 'waiting' AND failed_by <> '{}'
+    AND ($1::bigint[] IS NULL OR job_id = ANY($1::bigint[]))
+"""
+
+# Agents, each with its active assignment: at most one.
+_AGENTS = """
+SELECT g.id, g.mode, g.online, g.cpus, g.free_ram, g.tags,
+    s.id AS assignment_id, s.job_id, s.ordinals, s.done, s.failed
+FROM agents g LEFT JOIN assignments s ON s.agent_id = g.id AND s.ended_at IS NULL
+WHERE $1::uuid[] IS NULL OR g.id = ANY($1::uuid[])
+"""
 
 # Of each agent its two latest assignments (the active one, and the one that an answer which got
 # lost may still be reported for), and those named.
-_ASSIGNMENTS = text("""
-SELECT DISTINCT ON (s.id) s.id, s.agent_id, s.job_id, s.ordinals, s.done, s.failed,
-    s.ended_at IS NOT NULL AS ended, s.ended_because
+_ASSIGNMENTS = """
+SELECT DISTINCT ON (s.id) s.id, s.agent_id, s.job_id, s.ordinals, s.done, s.failed, s.ended_because
 FROM (
-    SELECT latest.* FROM unnest(CAST(:agent_ids AS uuid[])) AS a(id), LATERAL (
+    SELECT latest.* FROM unnest($1::uuid[]) AS a(id), LATERAL (
         SELECT * FROM assignments WHERE agent_id = a.id ORDER BY id DESC LIMIT 2
     ) latest
     UNION ALL
-    SELECT * FROM assignments WHERE id = ANY(CAST(:assignment_ids AS bigint[]))
+    SELECT * FROM assignments WHERE id = ANY($2::bigint[])
 ) s
 ORDER BY s.id
-""")
+"""
 
-_RUNNABLE = "NOT j.paused AND NOT isempty(j.waiting)"
-
-# The queues that have a runnable job in or below them, with their agents.
-_QUEUES = text(f"""
-WITH RECURSIVE {HELD}, {ASSIGNED},
-needed (id) AS (
-    SELECT DISTINCT j.job_queue_id FROM jobs j WHERE {_RUNNABLE} AND j.job_queue_id IS NOT NULL
-    UNION
-    SELECT q.parent_jobqueue_id FROM needed n JOIN jobqueues q ON q.id = n.id
-    WHERE q.parent_jobqueue_id IS NOT NULL
-)
-SELECT q.id, q.parent_jobqueue_id, q.priority, q.weight, q.minimum_agents, q.maximum_agents,
-    q.prefer_running_jobs, q.paused, coalesce(a.agents, 0) AS assigned
-FROM needed n JOIN jobqueues q ON q.id = n.id LEFT JOIN assigned a ON a.job_queue_id = q.id
-""")
-
-# The runnable jobs, with their agents and whether every parent is done.
-_JOBS = text(f"""
-WITH {HELD}
-SELECT j.id, j.job_queue_id, j.priority, j.weight, j.minimum_agents, j.maximum_agents, j.paused,
-    j.frames, j."by", j.num_tiles, j.batch, j.batch_contiguous, j.cpus, j.ram, j.required_tags,
-    j.excluded_tags, j.waiting, coalesce(h.agents, 0) AS assigned,
-    NOT EXISTS (
-        SELECT FROM job_dependencies d JOIN jobs p ON p.id = d.parent_job_id
-        WHERE d.job_id = j.id AND p.tasks_done < p.tasks_total
-    ) AS parents_done
-FROM jobs j LEFT JOIN held h ON h.job_id = j.id
-WHERE {_RUNNABLE}
-""")
-
-_FAILED_BEFORE = text(f"""
-SELECT t.job_id, t.ordinal, t.failed_by FROM tasks t JOIN jobs j ON j.id = t.job_id
-WHERE t.state = 'waiting' AND t.failed_by <> '{{}}' AND {_RUNNABLE}
-""")
-
-_ONLINE = text("SELECT id, cpus, free_ram, tags FROM agents WHERE online AND mode = 'enabled'")
-
-# New assignments, in the order in which they were decided: the ids of the history tell it.
-_GRANT = text("""
-WITH granted AS (
-    SELECT * FROM jsonb_to_recordset(CAST(:grants AS jsonb))
-        AS g(agent_id uuid, job_id bigint, ordinals int[])
-),
-made AS (
-    INSERT INTO assignments (agent_id, job_id, ordinals)
-    SELECT agent_id, job_id, ordinals FROM granted
-    RETURNING id, agent_id, job_id, ordinals
-),
-begun AS (
-    INSERT INTO tasks (job_id, ordinal, state, attempts, assignment_id, time_started)
-    SELECT m.job_id, o, 'running', 1, m.id, clock_timestamp() FROM made m, unnest(m.ordinals) o
-    ON CONFLICT (job_id, ordinal) DO UPDATE SET
-        state = 'running', attempts = tasks.attempts + 1, progress = 0, time_finished = NULL,
-        assignment_id = excluded.assignment_id, time_started = excluded.time_started
-),
-claimed AS (
-    SELECT m.job_id, range_agg(int4range(o, o + 1)) AS ordinals
-    FROM made m, unnest(m.ordinals) o GROUP BY m.job_id
-),
-counted AS (
-    UPDATE jobs j SET waiting = j.waiting - c.ordinals,
-        time_started = coalesce(j.time_started, clock_timestamp())
-    FROM claimed c WHERE j.id = c.job_id
-),
-leased AS (
-    UPDATE agents a SET
-        lease_expires_at = clock_timestamp() + make_interval(secs => :lease_seconds)
-    FROM made m WHERE a.id = m.agent_id
-),
-told AS (
-    INSERT INTO history (actor, action, agent_id, job_id, assignment_id, detail)
-    SELECT 'scheduler', 'assignment.made', agent_id, job_id, id,
-        jsonb_build_object('tasks', to_jsonb(ordinals))
-    FROM made ORDER BY id
-)
-SELECT id, agent_id FROM made
-""")
-
-# What an agent needs to know of its assignment: the job, and the tasks that it has not ended.
-_ANSWERS = text("""
-SELECT s.id, s.agent_id, g.lease_expires_at, s.job_id, j.title, j.data, j.environ, j.cpus, j.ram,
-    j.batch, q.fullpath AS queue, j.frames, j.num_tiles,
-    (SELECT array_agg(t.ordinal ORDER BY t.ordinal) FROM tasks t
-     WHERE t.assignment_id = s.id AND t.state = 'running') AS ordinals,
-    (SELECT array_agg(t.attempts ORDER BY t.ordinal) FROM tasks t
-     WHERE t.assignment_id = s.id AND t.state = 'running') AS attempts
-FROM assignments s
-JOIN agents g ON g.id = s.agent_id
-JOIN jobs j ON j.id = s.job_id
-LEFT JOIN jobqueues q ON q.id = j.job_queue_id
-WHERE s.id = ANY(CAST(:assignment_ids AS bigint[]))
-""")
-
-_FAILURES = text("""
-SELECT t.job_id, t.ordinal, t.failures, j.requeue
-FROM unnest(CAST(:job_ids AS bigint[]), CAST(:ordinals AS int[])) AS n(job_id, ordinal)
+_FAILURES = """
+SELECT t.job_id, t.ordinal, t.failures, t.failed_by
+FROM unnest($1::bigint[], $2::int[]) AS n(job_id, ordinal)
 JOIN tasks t ON t.job_id = n.job_id AND t.ordinal = n.ordinal
-JOIN jobs j ON j.id = t.job_id
-""")
+"""
 
 # What was reported, already judged: `said` is the agent's word, `becomes` the task's next state.
-_REPORT = text("""
+_REPORT = """
 WITH said AS (
-    SELECT * FROM jsonb_to_recordset(CAST(:said AS jsonb)) AS s(assignment_id bigint,
-        agent_id uuid, job_id bigint, ordinal int, said text, becomes text, error text,
-        progress float8)
+    SELECT * FROM unnest($1::bigint[], $2::uuid[], $3::bigint[], $4::int[], $5::text[], $6::text[],
+        $7::text[], $8::float8[])
+        AS s(assignment_id, agent_id, job_id, ordinal, said, becomes, error, progress)
 ),
 told_tasks AS (
     UPDATE tasks t SET
@@ -198,134 +152,167 @@ told_jobs AS (
         time_finished = CASE WHEN j.tasks_done + t.done + j.tasks_failed + t.failed
             = j.tasks_total THEN clock_timestamp() END
     FROM totals t WHERE j.id = t.job_id
+)
+INSERT INTO history (actor, action, agent_id, job_id, assignment_id, detail)
+SELECT 'agent:' || o.agent_id, 'assignment.reported', o.agent_id, o.job_id, o.assignment_id,
+    jsonb_build_object('done', to_jsonb(o.done), 'failed', to_jsonb(o.failed), 'ended', a.ended)
+FROM outcomes o JOIN told_assignments a ON a.id = o.assignment_id ORDER BY o.assignment_id
+"""
+
+# New assignments, in the order in which they were decided: the ids of the history tell it.
+_GRANT = """
+WITH made AS (
+    INSERT INTO assignments (agent_id, job_id, ordinals)
+    SELECT g.agent_id, g.job_id, CAST(g.ordinals AS int[])
+    FROM unnest($1::uuid[], $2::bigint[], $3::text[]) AS g(agent_id, job_id, ordinals)
+    RETURNING id, agent_id, job_id, ordinals
 ),
-told_history AS (
+begun AS (
+    INSERT INTO tasks (job_id, ordinal, state, attempts, assignment_id, time_started)
+    SELECT m.job_id, o, 'running', 1, m.id, clock_timestamp() FROM made m, unnest(m.ordinals) o
+    ON CONFLICT (job_id, ordinal) DO UPDATE SET
+        state = 'running', attempts = tasks.attempts + 1, progress = 0, time_finished = NULL,
+        assignment_id = excluded.assignment_id, time_started = excluded.time_started
+    RETURNING assignment_id, ordinal, attempts
+),
+claimed AS (
+    SELECT m.job_id, range_agg(int4range(o, o + 1)) AS ordinals
+    FROM made m, unnest(m.ordinals) o GROUP BY m.job_id
+),
+counted AS (
+    UPDATE jobs j SET waiting = j.waiting - c.ordinals,
+        time_started = coalesce(j.time_started, clock_timestamp())
+    FROM claimed c WHERE j.id = c.job_id
+),
+told AS (
     INSERT INTO history (actor, action, agent_id, job_id, assignment_id, detail)
-    SELECT 'agent:' || o.agent_id, 'assignment.reported', o.agent_id, o.job_id, o.assignment_id,
-        jsonb_build_object('done', to_jsonb(o.done), 'failed', to_jsonb(o.failed),
-            'ended', a.ended)
-    FROM outcomes o JOIN told_assignments a ON a.id = o.assignment_id ORDER BY o.assignment_id
+    SELECT 'scheduler', 'assignment.made', agent_id, job_id, id,
+        jsonb_build_object('tasks', to_jsonb(ordinals))
+    FROM made ORDER BY id
 )
-SELECT id FROM told_assignments WHERE ended
-""")
+SELECT m.id, m.agent_id, b.attempts
+FROM made m JOIN (
+    SELECT assignment_id, array_agg(attempts ORDER BY ordinal) AS attempts
+    FROM begun GROUP BY assignment_id
+) b ON b.assignment_id = m.id
+"""
 
-# The assignment with its agent's lease renewed: a report is a sign of life.
-_RENEW = text("""
-UPDATE agents a SET last_seen = clock_timestamp(),
-    lease_expires_at = clock_timestamp() + make_interval(secs => :lease_seconds)
-FROM assignments s
-WHERE s.id = :assignment_id AND s.ended_at IS NULL AND a.id = s.agent_id
-""")
-
-# Leases that ran out. A heartbeat that comes first takes the row out of the WHERE.
-_EXPIRE = text("""
-UPDATE agents SET online = false WHERE online AND lease_expires_at < clock_timestamp()
-RETURNING id
-""")
-
-_ANY_EXPIRED = text(
-    "SELECT EXISTS (SELECT FROM agents WHERE online AND lease_expires_at < clock_timestamp())"
+# The agents that asked live. Who holds nothing may stay silent for as long as it waits.
+_TOUCH = """
+WITH touched AS (
+    UPDATE agents a SET
+        online = true, last_seen = clock_timestamp(), free_ram = coalesce(p.free_ram, a.free_ram),
+        last_asked = CASE WHEN p.asked THEN clock_timestamp() ELSE a.last_asked END,
+        lease_expires_at = clock_timestamp() + make_interval(secs => p.lease_seconds)
+    FROM unnest($1::uuid[], $2::int[], $3::float8[], $4::bool[])
+        AS p(agent_id, free_ram, lease_seconds, asked)
+    WHERE a.id = p.agent_id
 )
+SELECT clock_timestamp() AS now,
+    CAST(CAST(pg_current_xact_id() AS text) AS bigint) AS transaction,
+    CASE WHEN $5::text IS NOT NULL THEN pg_notify($6, $5) END
+"""
+
+# The tasks of an assignment that have not ended.
+_UNFINISHED = """
+SELECT s.id, array_agg(t.ordinal ORDER BY t.ordinal) AS ordinals,
+    array_agg(t.attempts ORDER BY t.ordinal) AS attempts
+FROM assignments s JOIN tasks t
+    ON t.job_id = s.job_id AND t.ordinal = ANY(s.ordinals) AND t.assignment_id = s.id
+WHERE s.id = ANY($1::bigint[]) AND t.state = 'running'
+GROUP BY s.id
+"""
+
+# What an agent is told of a job.
+_TOLD = """
+SELECT j.id, j.title, CAST(j.data AS text) AS data, CAST(j.environ AS text) AS environ,
+    j.cpus, j.ram, j.batch, q.fullpath AS queue
+FROM jobs j LEFT JOIN jobqueues q ON q.id = j.job_queue_id WHERE j.id = ANY($1::bigint[])
+"""
 
 
-async def touch(
-    connection: AsyncConnection, polls: Iterable[dict[str, Any]], lease_seconds: float
-) -> None:
-    """Mark agents as alive; each poll has agent_id and free_ram (MB or None)."""
-    values = {"polls": _json(list(polls)), "lease_seconds": lease_seconds}
-    await connection.execute(_TOUCH, values)
+async def begin(connection: asyncpg.Connection) -> None:
+    """Begin a transaction that holds the farm-wide lock."""
+    await connection.execute(_BEGIN)
 
 
-async def wait(
-    connection: AsyncConnection, polls: Iterable[dict[str, Any]], lease_seconds: float
-) -> None:
-    """Let the leases of agents that wait last longer; each has agent_id and wait (seconds)."""
-    values = {"polls": _json(list(polls)), "lease_seconds": lease_seconds}
-    await connection.execute(_WAIT, values)
+async def queues(connection: asyncpg.Connection, ids: Sequence[int] | None = None) -> Rows:
+    if ids is None:
+        return await _rows(connection, _QUEUES)
+    return await _rows(connection, _QUEUES_OF, ids)
 
 
-async def agents(connection: AsyncConnection, agent_ids: Sequence[UUID]) -> Sequence[RowMapping]:
-    return await _rows(connection, _AGENTS, agent_ids=list(agent_ids))
+async def jobs(connection: asyncpg.Connection, ids: Sequence[int] | None = None) -> Rows:
+    """Unfinished jobs; with ids also those that wait for one of them."""
+    if ids is None:
+        return await _rows(connection, _JOBS)
+    return await _rows(connection, _JOBS_OF, ids)
+
+
+async def failed_before(connection: asyncpg.Connection, jobs: Sequence[int] | None = None) -> Rows:
+    """Waiting tasks that agents failed."""
+    return await _rows(connection, _FAILED_BEFORE, jobs)
+
+
+async def agents(connection: asyncpg.Connection, ids: Sequence[UUID] | None = None) -> Rows:
+    return await _rows(connection, _AGENTS, ids)
 
 
 async def assignments(
-    connection: AsyncConnection,
-    agent_ids: Sequence[UUID] = (),
-    assignment_ids: Sequence[int] = (),
-) -> Sequence[RowMapping]:
+    connection: asyncpg.Connection, agent_ids: Sequence[UUID], assignment_ids: Sequence[int]
+) -> Rows:
     """The two latest assignments of each agent, and those named, by id."""
+    return await _rows(connection, _ASSIGNMENTS, agent_ids, assignment_ids)
+
+
+async def failures(connection: asyncpg.Connection, tasks: Sequence[tuple[int, int]]) -> Rows:
+    """How often tasks (job id, ordinal) failed, and by whom."""
     return await _rows(
-        connection,
-        _ASSIGNMENTS,
-        agent_ids=list(agent_ids),
-        assignment_ids=list(assignment_ids),
+        connection, _FAILURES, [job_id for job_id, _ in tasks], [ordinal for _, ordinal in tasks]
     )
 
 
-async def queues(connection: AsyncConnection) -> Sequence[RowMapping]:
-    return await _rows(connection, _QUEUES)
-
-
-async def jobs(connection: AsyncConnection) -> Sequence[RowMapping]:
-    return await _rows(connection, _JOBS)
-
-
-async def failed_before(connection: AsyncConnection) -> Sequence[RowMapping]:
-    return await _rows(connection, _FAILED_BEFORE)
-
-
-async def online(connection: AsyncConnection) -> Sequence[RowMapping]:
-    return await _rows(connection, _ONLINE)
+async def report(connection: asyncpg.Connection, said: Iterable[tuple[Any, ...]]) -> None:
+    """Write what was judged to count; columns as `_REPORT` names them."""
+    await connection.execute(_REPORT, *zip(*said, strict=True))
 
 
 async def grant(
-    connection: AsyncConnection, grants: Sequence[dict[str, Any]], lease_seconds: float
-) -> Sequence[RowMapping]:
-    """Write assignments (agent_id, job_id, ordinals); returns id and agent_id of each."""
-    return await _rows(connection, _GRANT, grants=_json(grants), lease_seconds=lease_seconds)
-
-
-async def answers(
-    connection: AsyncConnection, assignment_ids: Sequence[int]
-) -> Sequence[RowMapping]:
-    return await _rows(connection, _ANSWERS, assignment_ids=list(assignment_ids))
-
-
-async def failures(
-    connection: AsyncConnection, tasks: Sequence[tuple[int, int]]
-) -> dict[tuple[int, int], tuple[int, int]]:
-    """(job id, ordinal) → (how often it failed, its job's requeue)."""
-    rows = await _rows(
+    connection: asyncpg.Connection, grants: Sequence[tuple[UUID, int, Sequence[int]]]
+) -> Rows:
+    """Write assignments (agent id, job id, ordinals): id, agent_id, attempts of the tasks."""
+    return await _rows(
         connection,
-        _FAILURES,
-        job_ids=[job_id for job_id, _ in tasks],
-        ordinals=[ordinal for _, ordinal in tasks],
+        _GRANT,
+        [agent_id for agent_id, _, _ in grants],
+        [job_id for _, job_id, _ in grants],
+        ["{" + ",".join(map(str, ordinals)) + "}" for _, _, ordinals in grants],
     )
-    return {(row["job_id"], row["ordinal"]): (row["failures"], row["requeue"]) for row in rows}
 
 
-async def report(connection: AsyncConnection, said: Sequence[dict[str, Any]]) -> list[int]:
-    """Write what was judged to count; returns the assignments that it ended."""
-    return list((await connection.scalars(_REPORT, {"said": _json(said)})).all())
+async def touch(
+    connection: asyncpg.Connection,
+    polls: Sequence[tuple[UUID, int | None, float, bool]],
+    channel: str,
+    hint: str | None,
+) -> asyncpg.Record:
+    """Renew leases (agent id, free MB or None, seconds, whether it asked); hint if there is one.
+
+    Returns the database's `now` and the id of this `transaction`.
+    """
+    columns = [list(column) for column in zip(*polls, strict=True)] or [[], [], [], []]
+    return await connection.fetchrow(_TOUCH, *columns, hint, channel)
 
 
-async def renew(connection: AsyncConnection, assignment_id: int, lease_seconds: float) -> None:
-    values = {"assignment_id": assignment_id, "lease_seconds": lease_seconds}
-    await connection.execute(_RENEW, values)
+async def unfinished(connection: asyncpg.Connection, assignment_ids: Sequence[int]) -> Rows:
+    return await _rows(connection, _UNFINISHED, assignment_ids)
 
 
-async def any_expired(connection: AsyncConnection) -> bool:
-    return bool(await connection.scalar(_ANY_EXPIRED))
+async def told(connection: asyncpg.Connection, job_ids: Sequence[int]) -> Rows:
+    """What agents are told of these jobs; `data` and `environ` as JSON text."""
+    return await _rows(connection, _TOLD, job_ids)
 
 
-async def expire(connection: AsyncConnection) -> list[UUID]:
-    """Agents whose lease ran out, now offline."""
-    return list((await connection.scalars(_EXPIRE)).all())
-
-
-async def _rows(connection: AsyncConnection, statement: Any, **values: Any) -> Sequence[RowMapping]:
-    return (await connection.execute(statement, values)).mappings().all()
-
-
-def _json(rows: Any) -> str:
-    return json.dumps(rows, default=str)
+async def _rows(connection: asyncpg.Connection, statement: str, *values: Any) -> Rows:
+    found: Rows = await connection.fetch(statement, *values)
+    return found

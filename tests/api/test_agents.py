@@ -8,14 +8,12 @@ from uuid import UUID, uuid4
 
 import httpx
 import pytest
-from fastapi import FastAPI
 
 from app.db.engine import lock_farm
 from app.main import create_app
 from app.policy.states import AgentState, Mode, agent_state
 from app.settings import Settings
 from tests.api.hints import hints
-from tests.api.statements import place, recorded
 from tests.conftest import execute
 from tests.farm import Farm, Json
 
@@ -504,14 +502,6 @@ async def test_a_deleted_agent_is_gone_and_its_work_waits_again(farm: Farm) -> N
     assert [row["action"] for row in told].count("agent.deleted") == 1
     ended = [row["detail"]["because"] for row in told if row["action"] == "assignment.ended"]
     assert ended == ["agent_deleted"]
-
-
-async def test_a_long_past_is_cleared_away_before_the_farm_lock(farm: Farm, app: FastAPI) -> None:
-    await farm.agent("a0")
-    with recorded(app) as statements:
-        await farm.client.delete(f"/agents/{farm.agents['a0']}")
-    assert statements[0] == "SELECT pg_advisory_xact_lock($1)"
-    assert place(statements, "UPDATE assignments") < place(statements, "alembic_version")
 
 
 async def test_whatever_may_open_work_is_hinted_at_once(farm: Farm, database: str) -> None:

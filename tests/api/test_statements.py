@@ -6,7 +6,8 @@ import asyncpg
 from fastapi import FastAPI
 
 from app.db.engine import FARM_LOCK
-from tests.api.statements import recorded
+from app.scheduler import store
+from tests.api.statements import recorded, recorded_of_desk
 from tests.farm import Farm, Json
 
 
@@ -15,7 +16,7 @@ async def cycles(farm: Farm, app: FastAPI, hostnames: list[str]) -> list[list[st
     held = {name: await farm.assign(name) for name in hostnames}
     connection = await asyncpg.connect(app.state.url.replace("+asyncpg", ""))
     await connection.execute(f"SELECT pg_advisory_lock({FARM_LOCK})")
-    with recorded(app) as statements:
+    with recorded_of_desk(app) as statements:
         polls = [
             asyncio.create_task(farm.ask(name, **failure(assignment)))
             for name, assignment in held.items()
@@ -25,9 +26,10 @@ async def cycles(farm: Farm, app: FastAPI, hostnames: list[str]) -> list[list[st
         assert {(await poll).status_code for poll in polls} == {200}
     found: list[list[str]] = []
     for statement in statements:
-        if "alembic_version" in statement:
+        if statement.startswith("BEGIN"):
             found.append([])
-        found[-1].append(statement)
+        if statement != store._TOLD:  # of jobs that this process never gave out before
+            found[-1].append(statement)
     return found
 
 
@@ -52,7 +54,7 @@ async def test_a_cycle_has_as_many_statements_for_many_as_for_one(farm: Farm, ap
     many = await cycles(farm, app, [f"a{number}" for number in range(20)])
     assert len(many) < 20
     assert many == [alone] * len(many)
-    assert len(alone) <= 14
+    assert len(alone) <= 7
 
 
 async def test_a_list_of_jobs_has_as_many_statements_for_many_as_for_one(

@@ -7,9 +7,8 @@ from typing import Any
 import httpx
 import pytest
 from fastapi import FastAPI
-from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.scheduler import store
+from app.scheduler import feed, store
 from app.settings import Settings
 from tests.farm import Farm
 
@@ -152,28 +151,35 @@ async def test_a_job_that_comes_while_a_cycle_reads_does_no_harm(
 ) -> None:
     await farm.queue("/empty")
     await farm.agent("a0")
-    for name in ("jobs", "queues", "failed_before"):
-        read = getattr(store, name)
+    for module, name in [(feed, "read"), (store, "jobs"), (store, "failed_before")]:
+        read = getattr(module, name)
+        called = False
 
-        async def reads_late(connection: AsyncConnection, read: Any = read) -> Any:
+        async def reads_late(*arguments: Any, read: Any = read) -> Any:
+            nonlocal called
+            called = True
             await farm.job("late", queue="/empty", priority=1)
-            return await read(connection)
+            return await read(*arguments)
 
+        await farm.job("early")
         with monkeypatch.context() as held_up:
-            held_up.setattr(store, name, reads_late)
+            held_up.setattr(module, name, reads_late)
             assert (await farm.ask("a0")).status_code in {200, 204}
+        assert called
         if await farm.gets("a0"):
             await farm.finish("a0")
 
 
-async def test_waiting_polls_hold_no_database_connection(farm: Farm, app: FastAPI) -> None:
+async def test_waiting_polls_hold_no_database_connection_but_the_one_of_their_desk(
+    farm: Farm, app: FastAPI
+) -> None:
     pool = app.state.settings.pool_size
     polls = []
     for number in range(pool * 3):
         await farm.agent(f"a{number}")
         polls.append(asyncio.create_task(farm.ask(f"a{number}", wait=60)))
     await held_open(app, len(polls))
-    assert app.state.engine.pool.checkedout() == 0
+    assert app.state.engine.pool.checkedout() == 1
     app.state.desk.close()
     assert {(await poll).status_code for poll in polls} == {204}
 
@@ -191,7 +197,7 @@ async def test_a_client_that_hangs_up_leaves_no_poll_and_no_connection(
     assert app.state.desk.waiting == 0
     await farm.job("shot")
     assert (await farm.see_job("shot"))["assigned_agents"] == 0
-    assert app.state.engine.pool.checkedout() == 0
+    assert app.state.engine.pool.checkedout() == 1
 
 
 async def test_a_desk_that_closes_answers_all_and_lets_nobody_wait(
@@ -217,7 +223,7 @@ async def test_a_failed_cycle_refuses_new_polls_and_keeps_old_ones(
         raise OSError("the database went away")
 
     with monkeypatch.context() as broken:
-        broken.setattr("app.scheduler.cycle.lock_farm", fails)
+        broken.setattr("app.scheduler.store.begin", fails)
         app.state.desk.stir()
         refused = await farm.ask("new")
     assert (refused.status_code, refused.headers["retry-after"]) == (503, "1")

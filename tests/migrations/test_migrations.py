@@ -23,8 +23,9 @@ REVISIONS.reverse()
 
 async def run(database: str, work: Callable[[Connection], None]) -> None:
     engine = create_async_engine(database)
-    async with engine.begin() as connection:
+    async with engine.connect() as connection:
         await connection.run_sync(work)
+        await connection.commit()
     await engine.dispose()
 
 

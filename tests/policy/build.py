@@ -3,10 +3,11 @@
 from typing import Any
 from uuid import UUID
 
+from app.policy.farm import Farm
 from app.policy.fit import Agent
 from app.policy.frames import parse
 from app.policy.ordinals import Ordinals
-from app.policy.tree import Farm, Job, Queue
+from app.policy.tree import Job, Queue
 
 PLENTY = 1000
 
@@ -18,10 +19,9 @@ def agent(number: int = 1, *, cpus: int = 8, free_ram: int = 16384, tags: str = 
 
 def job(number: int, *, frames: str = f"1-{PLENTY}", num_tiles: int = 1, **settings: Any) -> Job:
     """All its tasks wait."""
-    made = parse(frames)
-    waiting = Ordinals([(0, len(made) * num_tiles)])
+    waiting = Ordinals([(0, len(parse(frames)) * num_tiles)])
     fields: dict[str, Any] = {"waiting": waiting, "num_tiles": num_tiles} | settings
-    return Job(id=number, frames=made, **fields)
+    return Job(id=number, frames=frames, **fields)
 
 
 def queue(number: int, *children: Queue | Job, **settings: Any) -> Queue:

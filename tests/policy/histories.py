@@ -11,8 +11,9 @@ from typing import Any
 
 from hypothesis import strategies as st
 
+from tests.policy.books import Books
 from tests.policy.brute_force import BruteForce, Pick, Row
-from tests.policy.farm_sim import Arrange, FarmSim
+from tests.policy.farm_sim import OF_THE_KIND, FarmSim
 
 Event = tuple[Any, ...]
 
@@ -48,26 +49,57 @@ class Decision:
         return [job, *self.farm.ancestors(job)]
 
 
-def decisions(history: History, arrange: Arrange = lambda nodes: nodes) -> Iterator[Decision]:
+def decisions(history: History) -> Iterator[Decision]:
     """Play the history on the policy, and the same on the judge's books."""
+    policy, books = begun(history)
+    for event in history.events:
+        yield from happen(policy, books, *event)
+
+
+def after_each_event(history: History) -> Iterator[FarmSim]:
+    """The farm at the beginning and whenever something has happened."""
+    policy, books = begun(history)
+    yield policy
+    for event in history.events:
+        for _ in happen(policy, books, *event):
+            pass
+        yield policy
+
+
+def begun(history: History) -> tuple[FarmSim, Books]:
     lists = history.queues, history.jobs, history.agents
-    policy, books = FarmSim(*lists), BruteForce(*lists)
-    for name, *arguments in history.events:
-        if name == "poll":
-            yield from _cycle(policy, books, arguments[0], arrange)
-        else:
-            getattr(policy, name)(*arguments)
-            getattr(books, name)(*arguments)
-        assert {n: policy.state(n) for n in policy.jobs} == {
-            n: books.state(job) for n, job in books.jobs.items()
-        }
+    return FarmSim(*lists), Books(*lists)
 
 
-def _cycle(
-    policy: FarmSim, books: BruteForce, hostnames: list[str], arrange: Arrange
-) -> Iterator[Decision]:
+def happen(policy: FarmSim, books: Books, name: str, *arguments: Any) -> Iterator[Decision]:
+    if name == "poll":
+        yield from _cycle(policy, books, arguments[0])
+    elif possible(books, name, *arguments):
+        getattr(policy, name)(*arguments)
+        getattr(books, name)(*arguments)
+    assert {n: policy.state(n) for n in policy.jobs} == {
+        n: books.state(job) for n, job in books.jobs.items()
+    }
+
+
+def possible(books: Books, name: str, at: int | str, changes: Any = None) -> bool:
+    """What it is about is still there, and so is what it should hang below or wait for."""
+    there = books.agents.keys() | ({at} if "create" in name else set())
+    there |= books.jobs.keys() if "job" in name or name == "run_again" else books.queues.keys()
+    settings = changes if isinstance(changes, dict) else {}
+    asked = {settings.get("parent")} - {None}
+    if at not in there or not asked <= books.queues.keys():
+        return False
+    if name in ("delete_job", "run_again"):
+        return books.assigned(books.jobs[int(at)]) == 0
+    if name == "delete_queue":
+        return not books.children(books.queues[int(at)])
+    return set(settings.get("parents", ())) <= books.jobs.keys()
+
+
+def _cycle(policy: FarmSim, books: Books, hostnames: list[str]) -> Iterator[Decision]:
     asking = [h for h in hostnames if books.agents[h]["online"]]
-    for hostname, pick in zip(asking, policy.poll(*asking, arrange=arrange), strict=True):
+    for hostname, pick in zip(asking, policy.poll(*asking), strict=True):
         if books.agents[hostname]["job"] is None:
             yield Decision(books, hostname, pick)
             books.take(hostname, pick)
@@ -166,6 +198,11 @@ raw_events = st.one_of(
     st.tuples(st.just("agent"), a_number, of_an_agent),
     st.tuples(st.sampled_from(["change_job", "change_queue"]), a_number, a_node),
     st.tuples(st.sampled_from(["move_job", "move_queue"]), a_number, a_number),
+    st.tuples(st.just("create_job"), a_number, a_node, some_work, some_needs),
+    st.tuples(st.just("create_queue"), a_number, a_node),
+    st.tuples(st.sampled_from(["delete_job", "delete_queue", "run_again"]), a_number),
+    st.tuples(st.just("prefer_running_jobs"), a_number, st.booleans()),
+    st.tuples(st.just("need"), a_number, some_needs),
 )
 lists_of_raw_events = st.lists(raw_events, min_size=8, max_size=40)
 
@@ -180,11 +217,12 @@ def histories(draw: st.DrawFn) -> History:
     ]
     hostnames = [agent["hostname"] for agent in agents]
     events: list[Event] = [("poll", hostnames)]
+    made = Made(len(queues), len(jobs))
     for raw in draw(lists_of_raw_events):
         if raw[0] in ("round", "poll", "agent"):
             events += events_of_agents(raw, hostnames)
         else:
-            events.append(change(raw, len(queues), len(jobs)))
+            events.append(made.event(*raw))
     return History(queues, jobs, agents, events)
 
 
@@ -201,16 +239,30 @@ def events_of_agents(raw: Event, hostnames: list[str]) -> list[Event]:
     return [("poll", in_turn if raw[0] == "poll" else in_turn[:1])]
 
 
-def change(raw: Event, queues: int, jobs: int) -> Event:
-    """Of the settings of a queue or a job, or of its place in the tree."""
-    name, number, to = raw
-    job, queue = number % jobs + 1, number % queues + 1
-    match name:
-        case "change_job":
-            return "change_job", job, to
-        case "change_queue":
-            return "change_queue", queue, to
-        case "move_job":
-            return "change_job", job, {"parent": to % (queues + 1) or None}
-    # A queue goes below one that was made before it, so that there is no circle.
-    return "change_queue", queue, {"parent": to % queue or None}
+@dataclass
+class Made:
+    """How many queues and jobs there were up to now, with those that are gone."""
+
+    queues: int
+    jobs: int
+
+    def event(self, name: str, number: int, *details: Any) -> Event:
+        """Something that befalls the tree; a queue is never below one that was made after it."""
+        job, queue = number % self.jobs + 1, number % self.queues + 1
+        place = {"parent": number % (self.queues + 1) or None}
+        match name, details:
+            case "create_queue", (node,):
+                self.queues += 1
+                return name, self.queues, node | place
+            case "create_job", (node, work, needs):
+                self.jobs += 1
+                parents = {"parents": [self.jobs - 1] if self.jobs % 3 == 0 else []}
+                return name, self.jobs, node | work | needs | place | parents
+            case "move_queue" | "move_job", (to,):
+                moved, above = (queue, queue) if name == "move_queue" else (job, self.queues + 1)
+                return name.replace("move", "change"), moved, {"parent": to % above or None}
+            case "prefer_running_jobs", (prefers,):
+                return "change_queue", queue, {name: prefers}
+            case "need", (needs,):
+                return "change_job", job, {need: needs[need] for need in OF_THE_KIND}
+        return name, queue if name.endswith("queue") else job, *details

@@ -41,6 +41,41 @@ def test_what_is_not_in_the_set_cannot_be_taken_out(start: set[int], take: set[i
             kept.remove(sorted(take))
 
 
+@given(ordinals, st.lists(ordinals, max_size=8))
+def test_putting_ordinals_in_is_as_into_a_plain_set(start: set[int], gives: list[set[int]]) -> None:
+    kept, plain = Ordinals(runs(sorted(start))), set(start)
+    for give in gives:
+        kept.add(sorted(give - plain))
+        plain |= give
+        assert list(kept.ranges) == runs(sorted(plain))
+        assert len(kept) == len(plain)
+
+
+@given(ordinals, st.lists(st.tuples(st.booleans(), ordinals), max_size=12))
+def test_what_is_taken_out_and_put_in_by_turns_is_as_in_a_plain_set(
+    start: set[int], steps: list[tuple[bool, set[int]]]
+) -> None:
+    kept, plain = Ordinals(runs(sorted(start))), set(start)
+    for comes, some in steps:
+        if comes:
+            kept.add(sorted(some - plain))
+            plain |= some
+        else:
+            kept.remove(sorted(some & plain))
+            plain -= some
+        assert list(kept.ranges) == runs(sorted(plain))
+
+
+def test_what_fills_a_hole_makes_one_pair_of_two() -> None:
+    kept = Ordinals([(0, 3), (5, 9)])
+    kept.add([4])
+    assert list(kept.ranges) == [(0, 3), (4, 9)]
+    kept.add([3])
+    assert list(kept.ranges) == [(0, 9)]
+    kept.add([9, 10, 20])
+    assert list(kept.ranges) == [(0, 11), (20, 21)]
+
+
 def test_the_same_ordinal_cannot_be_taken_out_twice() -> None:
     kept = Ordinals([(0, 10)])
     kept.remove([3])

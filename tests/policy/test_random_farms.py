@@ -1,14 +1,15 @@
 """What must hold on any farm after any history, judged by a reading of the rules of its own."""
 
 from collections.abc import Callable
-from itertools import zip_longest
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from app.policy.pick import pick
 from app.policy.tree import Job, Queue
 from tests.policy.brute_force import Row
-from tests.policy.histories import Decision, History, decisions, histories
+from tests.policy.histories import Decision, History, after_each_event, decisions, histories
+from tests.policy.looks import in_use, looks
 
 a_history = given(history=histories())
 few = settings(max_examples=60)
@@ -21,6 +22,16 @@ def test_the_pick_equals_that_of_the_independent_judge(history: History) -> None
         assert decision.pick == decision.farm.pick(decision.hostname)
 
 
+@settings(max_examples=200)
+@a_history
+def test_after_any_history_the_kept_farm_equals_one_built_anew(history: History) -> None:
+    for policy in after_each_event(history):
+        kept, anew = policy.farm, policy.rows.farm()
+        assert looks(kept) == looks(anew)
+        assert in_use(kept.kinds) == in_use(anew.kinds)
+        assert kept.online == anew.online
+
+
 @few
 @given(histories(), st.randoms(use_true_random=False).map(lambda random: random.shuffle))
 def test_the_pick_does_not_depend_on_the_order_of_rows(
@@ -30,9 +41,11 @@ def test_the_pick_does_not_depend_on_the_order_of_rows(
         shuffle(rows)
         return rows
 
-    in_order, in_disorder = decisions(history), decisions(history, arrange=shuffled)
-    for one, other in zip_longest(in_order, in_disorder):
-        assert one.pick == other.pick
+    for policy in after_each_event(history):
+        farms = policy.farm, policy.rows.farm(), policy.rows.farm(shuffled)
+        for agent in policy.rows.online():
+            picks = [pick(farm, agent) for farm in farms]
+            assert len({job.id if job else None for job in picks}) == 1
 
 
 @few

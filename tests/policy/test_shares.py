@@ -10,7 +10,8 @@ from math import gcd
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
-from app.policy.pick import assign, turn
+from app.policy.farm import turn
+from app.policy.pick import assign
 from tests.policy.build import agent, farm, job, queue
 
 weights = st.lists(st.integers(1, 60), min_size=1, max_size=6)

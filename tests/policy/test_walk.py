@@ -5,11 +5,10 @@ from typing import Any
 
 import pytest
 
-from app.policy import pick as policy_pick
-from app.policy.fit import Agent, Requirements
+from app.policy.fit import Requirements
 from app.policy.ordinals import Ordinals
-from app.policy.pick import assign, assign_in_turn, pick
-from app.policy.tree import Farm, Job, Queue, path
+from app.policy.pick import assign, pick
+from app.policy.tree import Job, Queue, path
 from tests.policy.build import agent, farm, job, queue
 
 Make = Callable[..., Queue | Job]
@@ -104,7 +103,7 @@ class TestMinimums:
 
     def test_a_minimum_is_not_owed_to_an_agent_that_cannot_serve_it(self, make: Make) -> None:
         node = make(minimum=2)
-        unfit = node if isinstance(node, Job) else node.children[0]
+        unfit = node if isinstance(node, Job) else next(iter(node.children))
         assert isinstance(unfit, Job)
         unfit.requirements = Requirements(cpus=64)
         assert picked(queue(7, node, job(3, weight=0), priority=-1), job(2)) == 2
@@ -112,6 +111,16 @@ class TestMinimums:
 
 def test_in_a_queue_below_its_minimum_children_without_one_take_turns() -> None:
     assert picked(queue(1, job(2), job(3, priority=1), minimum=3), job(4, priority=9)) == 3
+
+
+def test_a_minimum_within_a_minimum_is_owed_to_those_who_can_serve_it_alone() -> None:
+    gpu = Requirements(required_tags=frozenset({"gpu"}))
+    kept = farm(queue(1, queue(2, job(3, requirements=gpu, minimum=1), minimum=1), minimum=1))
+    kept.hang(plain := job(4, priority=-1), kept.root)
+    assert pick(kept, agent()) is plain
+    found = pick(kept, agent(tags="gpu"))
+    assert found is not None
+    assert found.id == 3
 
 
 # --- turn ---
@@ -208,6 +217,12 @@ def test_the_tasks_of_an_assignment_wait_no_more() -> None:
     assert not only.waiting
 
 
+def test_a_job_closes_with_the_assignment_of_its_last_task() -> None:
+    kept = farm(queue(1, job(2, frames="1")))
+    assert assign(kept, agent())
+    assert kept.root.line.standing == 0
+
+
 def test_a_maximum_holds_within_one_cycle() -> None:
     limited = queue(1, job(2), job(3), maximum=3)
     one_cycle = farm(limited, job(4, priority=-1))
@@ -222,14 +237,14 @@ def test_a_tree_as_deep_as_allowed_is_walked() -> None:
     assert picked(node, job(100, priority=1)) == 99
 
 
-# --- a cycle ---
+# --- one agent after the other ---
 
 
-def test_a_cycle_serves_its_agents_in_turn() -> None:
+def test_agents_are_served_in_turn() -> None:
     first, second = job(1, frames="1-2", batch=2), job(2, frames="1", priority=-1)
-    agents = [agent(number) for number in (3, 1, 2)]
-    served = list(assign_in_turn(farm(first, second, online=()), agents))
-    assert served == [(agents[0], first, [0, 1]), (agents[1], second, [0])]
+    two_jobs = farm(first, second)
+    given = [assign(two_jobs, agent(number)) for number in (3, 1, 2)]
+    assert given == [(first, [0, 1]), (second, [0]), None]
 
 
 def test_who_gets_nothing_does_not_keep_others_from_work() -> None:
@@ -240,38 +255,32 @@ def test_who_gets_nothing_does_not_keep_others_from_work() -> None:
         agent(3, cpus=8, free_ram=1024),
         agent(4, cpus=8, free_ram=1024, tags="gpu"),
     ]
-    served = [taker for taker, _, _ in assign_in_turn(farm(picky, online=()), agents)]
-    assert served == [agents[3]]
+    served = farm(picky)
+    assert [assign(served, taker) for taker in agents] == [None, None, None, (picky, [0])]
 
 
 def test_an_agent_that_failed_the_task_does_not_keep_its_like_from_it() -> None:
     work = job(1, frames="1", failed_by={0: frozenset({agent(1).id})})
-    both = (agent(1), agent(2))
-    assert list(assign_in_turn(farm(work, online=both), both)) == [(agent(2), work, [0])]
+    both = farm(work, online=(agent(1), agent(2)))
+    assert assign(both, agent(1)) is None
+    assert assign(both, agent(2)) == (work, [0])
 
 
-def test_the_tree_is_looked_at_once_for_each_kind_of_agents(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    looked: list[Agent] = []
-
-    def look(farm: Farm, taker: Agent) -> object:
-        looked.append(taker)
-        return view(farm, taker)
-
-    view = policy_pick._view
-    monkeypatch.setattr(policy_pick, "_view", look)
-    agents = [agent(1), agent(2), agent(3, cpus=1), agent(4, tags="gpu"), agent(5, free_ram=64)]
-    work = job(1, frames="1-9")
-    served = [taker for taker, _, _ in assign_in_turn(farm(work, online=()), agents)]
-    assert served == agents
-    assert looked == [agents[number] for number in (0, 2, 3, 4)]
+def test_an_agent_that_failed_all_that_is_first_gets_what_comes_next() -> None:
+    failed = {0: frozenset({agent(1).id})}
+    barred = [job(n, frames="1", priority=9, minimum=1, failed_by=failed) for n in (1, 2)]
+    plain = job(3)
+    both = farm(queue(9, *barred), plain, online=(agent(1), agent(2)))
+    assert pick(both, agent(1)) is plain
+    assert pick(both, agent(2)) is barred[0], "what was closed to one is open to the next"
 
 
 def test_an_agent_of_one_kind_sees_what_one_of_another_kind_took() -> None:
     only, other = job(1, frames="1"), job(2, frames="1-9", priority=-1)
     agents = [agent(1), agent(2, tags="gpu"), agent(3)]
-    served = [
-        (taker, job_) for taker, job_, _ in assign_in_turn(farm(only, other, online=()), agents)
+    two_jobs = farm(only, other)
+    assert [assign(two_jobs, taker) for taker in agents] == [
+        (only, [0]),
+        (other, [0]),
+        (other, [1]),
     ]
-    assert served == [(agents[0], only), (agents[1], other), (agents[2], other)]

@@ -1,0 +1,83 @@
+"""Kinds of work: a farm's distinct requirements, each a pair of bits, so that sets are integers.
+
+The lower bit of a pair says that work of this kind is open, the upper one that it is owed. How a
+node stands is one integer of such bits, and so is an agent: the open bits of what it meets.
+"""
+
+from bisect import bisect_right
+from itertools import accumulate
+from operator import or_
+
+from app.policy.fit import Agent, Requirements, meets_but_for_ram
+
+# Kinds that no job has at the moment, kept for the next job that asks for the same.
+SPARE = 32
+
+
+def owed(open_bits: int) -> int:
+    """The owed bits of the same kinds."""
+    return open_bits << 1
+
+
+class Kinds:
+    """The requirements of all jobs. Bits are given anew once nobody has them."""
+
+    def __init__(self) -> None:
+        self.open_bits = 0  # of every kind there is
+        self.given_anew = 0  # how often bits were freed, so that another kind may have them now
+        self._bits: dict[Requirements, int] = {}
+        self._jobs: dict[Requirements, int] = {}
+        self._spare: set[Requirements] = set()
+        self._met: dict[tuple[int, frozenset[str]], tuple[list[int], list[int]]] = {}
+
+    def __len__(self) -> int:
+        return len(self._bits)
+
+    def join(self, required: Requirements) -> int:
+        """The open bit of these requirements, which one more job has."""
+        bit = self._bits.get(required)
+        if bit is None:
+            bit = self._bits[required] = self._unused()
+            self.open_bits |= bit
+            self._met.clear()
+        self._jobs[required] = self._jobs.get(required, 0) + 1
+        self._spare.discard(required)
+        return bit
+
+    def leave(self, required: Requirements) -> None:
+        """One job less has these requirements."""
+        self._jobs[required] -= 1
+        if self._jobs[required] == 0:
+            self._spare.add(required)
+        if len(self._spare) > SPARE:
+            self._forget()
+
+    def met_by(self, agent: Agent) -> int:
+        """The open bits of all kinds that the agent meets."""
+        like = (agent.cpus, agent.tags)
+        found = self._met.get(like)
+        if found is None:
+            found = self._met[like] = self._by_ram(agent)
+        rams, bits = found
+        return bits[bisect_right(rams, agent.free_ram)]
+
+    def _by_ram(self, agent: Agent) -> tuple[list[int], list[int]]:
+        """Steps of memory, ascending, and what is met below the first and from each step on."""
+        met = [
+            (kind.ram, bit) for kind, bit in self._bits.items() if meets_but_for_ram(agent, kind)
+        ]
+        met.sort()
+        return [ram for ram, _ in met], list(accumulate((bit for _, bit in met), or_, initial=0))
+
+    def _unused(self) -> int:
+        """The lowest pair of bits that nobody has."""
+        taken = self.open_bits | owed(self.open_bits)
+        return ~taken & (taken + 1)
+
+    def _forget(self) -> None:
+        for kind in self._spare:
+            self.open_bits &= ~self._bits.pop(kind)
+            del self._jobs[kind]
+        self._spare.clear()
+        self._met.clear()
+        self.given_anew += 1

@@ -1,0 +1,109 @@
+"""The feed of changes: which queues, jobs and agents others changed since this process last read.
+
+Triggers write the ids of what a transaction changed together with the transaction's own id. A
+reader remembers the snapshot of its last read; whatever that snapshot did not show, and the present
+one does, is news. Nothing is missed, nothing is read twice, and no writer waits for a reader.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+import asyncpg
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from app.db.engine import HEAD, wrong_schema
+from app.errors import Unavailable
+
+# How long changes are kept at least. Who has not read for longer reads the whole farm again.
+KEPT_SECONDS = 60
+
+_READ = """
+WITH news AS MATERIALIZED (
+    SELECT queues, jobs, agents FROM farm_changes
+    WHERE xid >= $2 AND xid <> $3
+        AND NOT pg_visible_in_snapshot(
+            CAST(CAST(xid AS text) AS xid8), CAST(CAST($1 AS text) AS pg_snapshot)
+        )
+)
+SELECT CAST(pg_current_snapshot() AS text) AS snapshot,
+    pg_postmaster_start_time() AS server,
+    (SELECT version_num FROM alembic_version) AS revision,
+    (SELECT since FROM farm_changes_kept) AS since,
+    EXISTS(SELECT FROM news WHERE num_nonnulls(queues, jobs, agents) = 0) AS everything,
+    ARRAY(SELECT DISTINCT unnest(queues) FROM news) AS queues,
+    ARRAY(SELECT DISTINCT unnest(jobs) FROM news) AS jobs,
+    ARRAY(SELECT DISTINCT unnest(agents) FROM news) AS agents
+"""
+
+# Before the first read there is no snapshot to look back to: this one shows everything.
+_EVERYTHING_SEEN = "9223372036854775807:9223372036854775807:"
+
+# What was the newest a while ago is the oldest that is kept from now on.
+_MOVE = text("""
+UPDATE farm_changes_kept SET since = next, moved_at = clock_timestamp(),
+    next = CAST(CAST(pg_snapshot_xmin(pg_current_snapshot()) AS text) AS bigint)
+WHERE moved_at < clock_timestamp() - make_interval(secs => :seconds)
+RETURNING since
+""")
+_FORGET = text("DELETE FROM farm_changes WHERE xid < :since")
+
+
+class Outdated(Exception):
+    """The feed cannot tell what happened since: too long ago, too much, or on another server."""
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """How far a reader is: the snapshot of its last read, and its own last transaction since."""
+
+    snapshot: str
+    server: datetime
+    own: int = 0
+
+    @property
+    def oldest(self) -> int:
+        """The first transaction that was not over then."""
+        return int(self.snapshot.partition(":")[0])
+
+
+@dataclass(frozen=True, slots=True)
+class News:
+    """Ids of what others changed, and how far the reader is by them."""
+
+    seen: Seen
+    queues: Sequence[int]
+    jobs: Sequence[int]
+    agents: Sequence[UUID]
+
+
+async def start(connection: asyncpg.Connection) -> Seen:
+    """Begin to read from what the present snapshot shows."""
+    row = await _row(connection, _EVERYTHING_SEEN, 2**63 - 1, 0)
+    return Seen(row["snapshot"], row["server"])
+
+
+async def read(connection: asyncpg.Connection, last: Seen) -> News:
+    """What is new. Raises `Outdated`, and `Unavailable` where the schema is another release's."""
+    row = await _row(connection, last.snapshot, last.oldest, last.own)
+    if row["everything"] or row["server"] != last.server or row["since"] > last.oldest:
+        raise Outdated
+    return News(Seen(row["snapshot"], row["server"]), row["queues"], row["jobs"], row["agents"])
+
+
+async def _row(
+    connection: asyncpg.Connection, snapshot: str, oldest: int, own: int
+) -> asyncpg.Record:
+    row = await connection.fetchrow(_READ, snapshot, oldest, own)
+    if row["revision"] != HEAD:
+        raise Unavailable(wrong_schema(row["revision"]))
+    return row
+
+
+async def forget_old(connection: AsyncConnection) -> None:
+    """Delete changes that every reader has seen, or is too late for."""
+    since = await connection.scalar(_MOVE, {"seconds": KEPT_SECONDS})
+    if since is not None:
+        await connection.execute(_FORGET, {"since": since})

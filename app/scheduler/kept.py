@@ -1,0 +1,321 @@
+"""The farm as this process keeps it: read whole once, then only what changed.
+
+Under the farm lock, after `catch_up`, it equals what the database has. A cycle changes it as it
+changes the database; should its commit fail, the kept farm is thrown away and read again.
+"""
+
+import asyncio
+import gc
+from collections import defaultdict
+from collections.abc import AsyncIterator, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+
+from app.policy.farm import Farm
+from app.policy.fit import Agent
+from app.policy.states import Mode, TaskState
+from app.policy.tree import Job, Queue, path
+from app.scheduler import feed, store
+from app.scheduler.rows import agent_of, job_of, queue_of, set_queue
+from app.scheduler.told import Told
+
+# Rows between two looks at what else the process has to do.
+AT_A_TIME = 1_000
+
+FailedBy = dict[int, frozenset[UUID]]
+
+
+@dataclass(slots=True, eq=False)
+class Holding:
+    """An assignment: its ordinals, and those of them that ended; `ended` says why it did."""
+
+    id: int
+    agent_id: UUID
+    job_id: int
+    ordinals: Sequence[int]
+    done: set[int] = field(default_factory=set)
+    failed: set[int] = field(default_factory=set)
+    ended: str | None = None
+
+    @property
+    def complete(self) -> bool:
+        return len(self.done) + len(self.failed) == len(self.ordinals)
+
+
+@dataclass(slots=True, eq=False)
+class KeptAgent:
+    """An agent as its row says, with what it holds."""
+
+    facts: Agent
+    mode: str
+    online: bool
+    held: Holding | None = None
+
+
+@dataclass(slots=True, eq=False)
+class KeptJob:
+    """An unfinished job: how many tasks are not done, and how many neither done nor failed."""
+
+    job: Job
+    requeue: int
+    undone: int
+    unfinished: int
+    parents: set[int]
+
+
+class KeptFarm:
+    """Queues, unfinished jobs, agents and active assignments by their ids, over the policy's farm.
+
+    `retry` says that agents changed or tasks failed: agents that wait may have work by that though
+    no more is open than before.
+    """
+
+    def __init__(self, seen: feed.Seen) -> None:
+        self.seen = seen
+        self.farm = Farm(Queue(id=0))
+        self.queues: dict[int, Queue] = {}
+        self.jobs: dict[int, KeptJob] = {}
+        self.agents: dict[UUID, KeptAgent] = {}
+        self.held: dict[int, Holding] = {}
+        self.children: dict[int, set[int]] = defaultdict(set)  # of a job that is not done
+        self.told = Told()
+        self.retry = True
+
+    @classmethod
+    async def load(cls, connection: asyncpg.Connection) -> "KeptFarm":
+        """Read the whole farm, as one snapshot shows it; without the farm lock."""
+        async with connection.transaction(isolation="repeatable_read", readonly=True):
+            kept = cls(await feed.start(connection))
+            queues = await store.queues(connection)
+            jobs = await store.jobs(connection)
+            failed = _by_job(await store.failed_before(connection))
+            agents = await store.agents(connection)
+        with _many_objects_to_stay():
+            await kept._build(queues, jobs, failed, agents)
+        return kept
+
+    async def catch_up(self, connection: asyncpg.Connection) -> None:
+        """Take in what others changed. Raises `feed.Outdated` where only `load` can tell.
+
+        Under the farm lock, or in a transaction that reads from one snapshot.
+        """
+        news = await feed.read(connection, self.seen)
+        if news.queues:
+            self._take_queues(news.queues, await store.queues(connection, news.queues))
+        if news.jobs:
+            jobs = await store.jobs(connection, news.jobs)
+            failed = await store.failed_before(connection, [row["id"] for row in jobs])
+            self._take_jobs(news.jobs, jobs, _by_job(failed))
+        if news.agents:
+            self._take_agents(news.agents, await store.agents(connection, news.agents))
+        self.seen = news.seen
+
+    def wrote(self, transaction: int) -> None:
+        """The changes of this transaction are this process's own, and kept already."""
+        self.seen = replace(self.seen, own=transaction)
+
+    # --- what a cycle does ---
+
+    def come_online(self, agent: KeptAgent, free_ram: int | None) -> None:
+        """An agent that may ask did so."""
+        if free_ram is not None and free_ram != agent.facts.free_ram:
+            agent.facts = replace(agent.facts, free_ram=free_ram)
+        agent.online = True
+        self._list_online(agent)
+
+    def hold(self, holding: Holding) -> None:
+        """An agent was given work, which the policy has counted."""
+        self.agents[holding.agent_id].held = holding
+        self.held[holding.id] = holding
+
+    def end_task(
+        self, holding: Holding, ordinal: int, becomes: TaskState, failed_by: frozenset[UUID]
+    ) -> None:
+        """A task was reported done or failed; `failed_by` counts where it waits again."""
+        kept = self.jobs[holding.job_id]
+        if becomes is TaskState.WAITING:
+            kept.job.waiting.add([ordinal])
+            kept.job.failed_by[ordinal] = failed_by
+            self.retry = True
+        else:
+            kept.unfinished -= 1
+            kept.undone -= becomes is TaskState.DONE
+            kept.job.failed_by.pop(ordinal, None)
+
+    def settle(self, holding: Holding) -> None:
+        """After the tasks of a report: the agent is free if it was the last, the job over if so."""
+        kept = self.jobs[holding.job_id]
+        if holding.complete:
+            self._release(self.agents[holding.agent_id])
+        else:
+            self.farm.settle(kept.job)
+        if kept.undone == 0:
+            self._let_children_run(kept.job.id)
+        if kept.unfinished == 0:
+            self._remove_job(kept.job.id)
+
+    # --- what others did ---
+
+    def _take_queues(self, ids: Collection[int], rows: Sequence[Mapping[str, Any]]) -> None:
+        """First all are there, then those that move are cut off, then hung where they belong."""
+        self.told.clear()  # fullpaths
+        moved: list[tuple[Queue, int | None]] = []
+        for row in rows:
+            queue = self.queues.get(row["id"])
+            if queue is None:
+                queue = self.queues[row["id"]] = queue_of(row)
+                moved.append((queue, row["parent_jobqueue_id"]))
+                continue
+            preferred = queue.prefer_running_jobs
+            set_queue(queue, row)
+            if queue.prefer_running_jobs != preferred:
+                self.farm.settle_below(queue)
+            assert queue.parent is not None
+            if queue.parent.id == (row["parent_jobqueue_id"] or 0):
+                self.farm.settle(queue)
+            else:
+                moved.append((queue, row["parent_jobqueue_id"]))
+        gone = set(ids) - {row["id"] for row in rows}
+        for queue in [*(queue for queue, _ in moved), *filter(None, map(self.queues.get, gone))]:
+            if queue.parent is not None:
+                self.farm.cut(queue)
+        for queue, parent_id in moved:
+            self.farm.hang(queue, self._queue(parent_id))
+        for queue_id in gone:
+            self.queues.pop(queue_id, None)
+
+    def _take_jobs(
+        self, ids: Collection[int], rows: Sequence[Mapping[str, Any]], failed: dict[int, FailedBy]
+    ) -> None:
+        """Each is made anew, with the agents that it has."""
+        agents: dict[int, int] = {}
+        for job_id in {*ids, *(row["id"] for row in rows)} & self.jobs.keys():
+            agents[job_id] = self.jobs[job_id].job.assigned
+            self._remove_job(job_id)
+        for row in rows:
+            kept = self._add_job(row, failed.get(row["id"], {}))
+            kept.job.assigned = agents.get(row["id"], 0)
+            self.farm.hang(kept.job, self._queue(row["job_queue_id"]))
+            self.retry = self.retry or bool(kept.job.failed_by)
+
+    def _take_agents(self, ids: Collection[UUID], rows: Sequence[Mapping[str, Any]]) -> None:
+        self.retry = True
+        found = {row["id"]: row for row in rows}
+        for agent_id in ids:
+            agent = self.agents.pop(agent_id, None)
+            if agent is not None:
+                self._release(agent)
+                self.farm.online.pop(agent_id, None)
+            if agent_id in found:
+                added = self._add_agent(found[agent_id])
+                if added.held is not None:
+                    self.farm.count(self.jobs[added.held.job_id].job, 1)
+
+    # --- parts of both ---
+
+    async def _build(
+        self,
+        queues: Sequence[Mapping[str, Any]],
+        jobs: Sequence[Mapping[str, Any]],
+        failed: dict[int, FailedBy],
+        agents: Sequence[Mapping[str, Any]],
+    ) -> None:
+        """Make the tree in one go, letting others have the processor in between."""
+        root = Queue(id=0)
+        for row in queues:
+            queue = self.queues[row["id"]] = queue_of(row)
+            (self.queues.get(row["parent_jobqueue_id"]) or root).add(queue)
+        async for row in _unhurried(jobs):
+            job = self._add_job(row, failed.get(row["id"], {})).job
+            (self.queues.get(row["job_queue_id"]) or root).add(job)
+        for row in agents:
+            held = self._add_agent(row).held
+            for node in path(self.jobs[held.job_id].job) if held else ():
+                node.assigned += 1
+        self.farm = Farm(root, self.farm.online.values())
+
+    def _queue(self, queue_id: int | None) -> Queue:
+        return self.farm.root if queue_id is None else self.queues[queue_id]
+
+    def _add_job(self, row: Mapping[str, Any], failed_by: FailedBy) -> KeptJob:
+        parents = set(row["parents"] or ())
+        for parent_id in parents:
+            self.children[parent_id].add(row["id"])
+        undone = row["tasks_total"] - row["tasks_done"]
+        unfinished = undone - row["tasks_failed"]
+        kept = KeptJob(job_of(row, failed_by), row["requeue"], undone, unfinished, parents)
+        self.jobs[row["id"]] = kept
+        return kept
+
+    def _remove_job(self, job_id: int) -> None:
+        kept = self.jobs.pop(job_id)
+        self.told.forget(job_id)
+        for parent_id in kept.parents:
+            self.children[parent_id].discard(job_id)
+        self.farm.cut(kept.job)
+
+    def _let_children_run(self, job_id: int) -> None:
+        for child_id in self.children.pop(job_id, ()):
+            child = self.jobs[child_id]
+            child.parents.discard(job_id)
+            child.job.parents_done = not child.parents
+            self.farm.settle(child.job)
+
+    def _add_agent(self, row: Mapping[str, Any]) -> KeptAgent:
+        agent = KeptAgent(agent_of(row), row["mode"], row["online"])
+        self.agents[row["id"]] = agent
+        self._list_online(agent)
+        if row["assignment_id"] is not None:
+            self.hold(
+                Holding(
+                    row["assignment_id"],
+                    row["id"],
+                    row["job_id"],
+                    row["ordinals"],
+                    set(row["done"]),
+                    set(row["failed"]),
+                )
+            )
+        return agent
+
+    def _list_online(self, agent: KeptAgent) -> None:
+        """Who else could try a task that failed."""
+        if agent.online and agent.mode == Mode.ENABLED:
+            self.farm.online[agent.facts.id] = agent.facts
+
+    def _release(self, agent: KeptAgent) -> None:
+        held, agent.held = agent.held, None
+        if held is not None:
+            del self.held[held.id]
+            if held.job_id in self.jobs:
+                self.farm.count(self.jobs[held.job_id].job, -1)
+
+
+@contextmanager
+def _many_objects_to_stay() -> Iterator[None]:
+    """Spare the objects made inside from the collector of garbage, now and later."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        gc.enable()
+
+
+async def _unhurried(rows: Sequence[Mapping[str, Any]]) -> AsyncIterator[Mapping[str, Any]]:
+    """The rows; between some of them the process does what else it has to."""
+    for place, row in enumerate(rows):
+        if place % AT_A_TIME == 0:
+            await asyncio.sleep(0)
+        yield row
+
+
+def _by_job(rows: Sequence[Mapping[str, Any]]) -> dict[int, FailedBy]:
+    found: dict[int, FailedBy] = defaultdict(dict)
+    for row in rows:
+        found[row["job_id"]][row["ordinal"]] = frozenset(row["failed_by"])
+    return found
