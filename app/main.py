@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager, suppress
 
 import uvicorn
 from fastapi import FastAPI
-from starlette.types import ASGIApp
+from starlette.types import Receive, Scope, Send
 
 from app import docs_pages, errors, health, logs, openapi
 from app.agents.router import router as agents
@@ -23,7 +23,7 @@ from app.scheduler.desk import Desk
 from app.scheduler.listener import listen
 from app.scheduler.reaper import reap_for_ever
 from app.scheduler.router import router as work
-from app.scheduler.short_way import ShortWay
+from app.scheduler.short_way import short_way
 from app.settings import Settings
 
 GRACE_SECONDS = 8
@@ -32,8 +32,9 @@ GRACE_SECONDS = 8
 class Service(FastAPI):
     """The framework's app, with the short way of the call that every agent makes around it."""
 
-    def build_middleware_stack(self) -> ASGIApp:
-        return ShortWay(super().build_middleware_stack(), self.state.settings.max_body_bytes)
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        scope["app"] = self
+        await short_way(super().__call__, self.state.settings.max_body_bytes, scope, receive, send)
 
 
 def create_app(settings: Settings, url: str) -> FastAPI:

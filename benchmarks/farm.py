@@ -1,47 +1,75 @@
 """Farms of a given shape, written straight into the database."""
 
 from dataclasses import dataclass
-from uuid import uuid4
 
 from app.db.engine import connect
 
 _QUEUES = """
 INSERT INTO jobqueues (name, fullpath, parent_jobqueue_id, weight)
-SELECT 'q' || n, '/q' || n, NULL, 1 + n % 10 FROM generate_series(1, $1) n
+SELECT 'q' || n, '/q' || n, NULL, 1 + n % 10 FROM generate_series(1, $1::int) n
 """
 
 _JOBS = """
-INSERT INTO jobs (title, job_queue_id, start, "end", "by", frames, tasks_total, waiting)
-SELECT 'job ' || n, (SELECT min(id) FROM jobqueues) + n % $2, 1, $3, 1, '1-' || $3, $3,
-    int4multirange(int4range(0, $3))
-FROM generate_series(0, $1 - 1) n
+INSERT INTO jobs (title, job_queue_id, start, "end", "by", frames, tasks_total, waiting, requeue)
+SELECT 'job ' || n, (SELECT min(id) FROM jobqueues) + n % $2::int, 1, tasks, 1, '1-' || tasks,
+    tasks, int4multirange(int4range(0, tasks)), $5::int
+FROM generate_series(0, $1::int - 1) n,
+    LATERAL (SELECT CASE WHEN $4::bool THEN 1 + n % (2 * $3::int) ELSE $3::int END AS tasks) s
 """
 
 _AGENTS = """
 INSERT INTO agents (id, hostname, cpus, ram, free_ram, lease_expires_at)
-SELECT id, 'bench-' || id, 8, 16384, 16384, clock_timestamp() + interval '1 day'
-FROM unnest($1::uuid[]) id
+SELECT gen_random_uuid(), 'bench-' || n, $2::int, 16384, 16384,
+    clock_timestamp() + interval '1 day'
+FROM generate_series(1, $1::int) n
+RETURNING id
 """
+
+BATCH_TITLE = "more"
 
 
 @dataclass(frozen=True)
 class Shape:
-    """Queues at the top level, jobs spread over them, tasks in each job."""
+    """Queues at the top level, jobs spread over them, tasks in each job.
 
-    name: str
+    `staggered`: jobs have from 1 task to twice as many, so that they do not end together.
+    """
+
     queues: int
     jobs: int
     tasks: int
+    requeue: int = 3
+    staggered: bool = False
 
 
-async def build(url: str, shape: Shape, agents: int) -> list[str]:
+# Few queues and jobs, and more tasks than any benchmark needs.
+SMALL = Shape(queues=10, jobs=50, tasks=100_000)
+
+
+async def build(url: str, shape: Shape, agents: int = 0) -> list[str]:
     """Make the farm; the ids of its agents."""
-    agent_ids = [uuid4() for _ in range(agents)]
     connection = await connect(url)
-    await connection.execute(_QUEUES.replace("$1", str(shape.queues)))
-    jobs = _JOBS.replace("$1", str(shape.jobs)).replace("$2", str(shape.queues))
-    await connection.execute(jobs.replace("$3", str(shape.tasks)))
-    await connection.execute(_AGENTS, agent_ids)
-    await connection.execute("ANALYZE")
+    await connection.execute(_QUEUES, shape.queues)
+    await connection.execute(
+        _JOBS, shape.jobs, shape.queues, shape.tasks, shape.staggered, shape.requeue
+    )
     await connection.close()
-    return [str(agent_id) for agent_id in agent_ids]
+    agent_ids = await add_agents(url, agents)
+    await settle(url)
+    return agent_ids
+
+
+async def add_agents(url: str, count: int, cpus: int = 8) -> list[str]:
+    """Agents that are online; one with 0 cpus fits no job. Their ids."""
+    connection = await connect(url)
+    rows = await connection.fetch(_AGENTS, count, cpus)
+    await connection.close()
+    return [str(row["id"]) for row in rows]
+
+
+async def settle(url: str) -> None:
+    """Let the planner know what was written; tables that are empty stay as on a new farm."""
+    connection = await connect(url)
+    await connection.execute("VACUUM ANALYZE jobqueues, jobs, agents")
+    await connection.execute("CHECKPOINT")
+    await connection.close()

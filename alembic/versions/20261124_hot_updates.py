@@ -16,6 +16,12 @@ INDEXES = [
 FORMER_INDEXES = [
     ("ix_jobs_unfinished", "jobs", ["job_queue_id"], "tasks_done + tasks_failed < tasks_total"),
     ("ix_jobs_runnable", "jobs", ["id"], "NOT paused AND NOT isempty(waiting)"),
+    (
+        "ix_history_assignment_id",
+        "history",
+        ["assignment_id", "id"],
+        "assignment_id IS NOT NULL",
+    ),
     ("ix_agents_lease", "agents", ["lease_expires_at"], "online"),
     ("ix_assignments_job_id", "assignments", ["job_id"], None),
     ("ix_tasks_assignment_id", "tasks", ["assignment_id"], "state = 'running'"),
@@ -36,6 +42,10 @@ def upgrade() -> None:
     )
     with op.get_context().autocommit_block():
         create(INDEXES)
+        op.execute(
+            "CREATE INDEX CONCURRENTLY IF NOT EXISTS ix_history_of_assignment ON history "
+            "USING brin (assignment_id) WITH (pages_per_range = 16, autosummarize = on)"
+        )
         drop(FORMER_INDEXES)
 
 
@@ -43,6 +53,7 @@ def downgrade() -> None:
     with op.get_context().autocommit_block():
         create(FORMER_INDEXES)
         drop(INDEXES)
+        op.execute("DROP INDEX CONCURRENTLY IF EXISTS ix_history_of_assignment")
 
 
 def create(indexes: list[tuple]) -> None:

@@ -17,6 +17,16 @@ PASS_THROUGH = 0o011
 LONGEST_RUNTIME = 60  # characters; with what the wheel adds a socket's path must stay under 100
 
 
+# For many small transactions: checkpoints seldom, since each makes the next write of every page a
+# write of the whole page; dead rows taken away often, a few at a time.
+SETTINGS = (
+    "checkpoint_timeout = '15min'",
+    "max_wal_size = '4GB'",
+    "wal_compression = 'on'",
+    "autovacuum_naptime = '15s'",
+)
+
+
 @contextmanager
 def database_url(settings: Settings) -> Iterator[str]:
     """The database that the settings name; where they name none, the embedded one, kept running.
@@ -50,6 +60,9 @@ def _embedded(data_dir: Path) -> Iterator[str]:
     try:
         with _no_more_open_than_needed(data_dir.absolute()):
             _start(server.start)
+        for setting in SETTINGS:
+            server.psql(f"ALTER SYSTEM SET {setting}")
+        server.psql("SELECT pg_reload_conf()")
         yield server.get_uri().replace("postgresql://", "postgresql+asyncpg://", 1)
     finally:
         server.cleanup()

@@ -304,11 +304,12 @@ class History(Table):
         Index(
             "ix_history_agent_id", "agent_id", "id", postgresql_where=text("agent_id IS NOT NULL")
         ),
+        # What happened to one assignment lies close together: a few pages to look through.
         Index(
-            "ix_history_assignment_id",
+            "ix_history_of_assignment",
             "assignment_id",
-            "id",
-            postgresql_where=text("assignment_id IS NOT NULL"),
+            postgresql_using="brin",
+            postgresql_with={"pages_per_range": 16, "autosummarize": "on"},
         ),
     )
 

@@ -1,20 +1,23 @@
 """One cycle: every call that came meanwhile is served in one transaction, over the kept farm."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import asyncio
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 import asyncpg
 
-from app.db.engine import CHANNEL
 from app.errors import AppError, Conflict, NotFound
 from app.policy.frames import parse, plain_number
 from app.policy.pick import assign
-from app.policy.states import Mode, Said
+from app.policy.states import Mode, Said, TaskState
 from app.policy.task_ids import task_id
 from app.scheduler import reports, store
 from app.scheduler.kept import Holding, KeptAgent, KeptFarm
+from app.scheduler.rows import multirange
 from app.scheduler.schemas import (
     AssignedTask,
     Assignment,
@@ -86,16 +89,20 @@ class Cycles:
         self._bits = 0  # how often they were given anew until then
 
     async def run(self, connection: asyncpg.Connection, this: Round) -> None:
-        """Serve the round and commit. If it raises, the kept farm is not to be used again."""
+        """Serve the round and commit. If it raises, the kept farm is not to be used again.
+
+        What can be thought while the database works is thought then.
+        """
         await store.begin(connection)
         await self.kept.catch_up(connection)
         self._meet(this)
-        await self._count_reports(connection, this)
-        self._pick(this)
-        await self._write(connection, this)
-        now = await self._touch(connection, this)
-        await connection.execute("COMMIT")
-        self._answer(this, now)
+        said = await self._count_reports(connection, this)
+        if said:
+            await _meanwhile(store.report(connection, said), lambda: self._pick(this))
+        else:
+            self._pick(this)
+        now = await self._write(connection, this)
+        await _meanwhile(connection.execute("COMMIT"), lambda: self._answer(this, now))
 
     async def refresh(self, connection: asyncpg.Connection) -> bool:
         """Take in what others did, with no lock; True if that may be work for those that wait."""
@@ -131,15 +138,21 @@ class Cycles:
 
     # --- reports ---
 
-    async def _count_reports(self, connection: asyncpg.Connection, this: Round) -> None:
-        """Judge every report by the assignment that it is of, then count them all."""
+    async def _count_reports(
+        self, connection: asyncpg.Connection, this: Round
+    ) -> Sequence[tuple[Any, ...]]:
+        """Judge every report by the assignment that it is of, then count them all.
+
+        What is to be written of it.
+        """
         polls = [poll for poll in this.asked if poll.results and poll.agent_id in this.agents]
         former = await self._former(connection, polls, this.told)
         for poll in polls:
             self._weigh_poll(this, poll, former)
         this.statuses = [self._weigh_report(this, report, former) for report in this.told]
-        if this.counted:
-            await reports.count(connection, self.kept, this.counted)
+        if not this.counted:
+            return []
+        return await reports.count(connection, self.kept, this.counted)
 
     async def _former(
         self,
@@ -222,15 +235,21 @@ class Cycles:
             if work is not None:
                 this.grants.append((agent, work[0].id, work[1]))
 
-    async def _write(self, connection: asyncpg.Connection, this: Round) -> None:
-        """Write what was granted, and read what the answers need beside it."""
-        if this.grants:
-            grants = [(agent.facts.id, job_id, tasks) for agent, job_id, tasks in this.grants]
-            made = {row["agent_id"]: row for row in await store.grant(connection, grants)}
-            for agent, job_id, ordinals in this.grants:
-                row = made[agent.facts.id]
-                self.kept.hold(Holding(row["id"], agent.facts.id, job_id, ordinals))
-                this.attempts[row["id"]] = dict(zip(ordinals, row["attempts"], strict=True))
+    async def _write(self, connection: asyncpg.Connection, this: Round) -> datetime:
+        """Write what was decided, and read what the answers need beside it."""
+        grants = [
+            (agent.facts.id, job_id, "{" + ",".join(map(str, ordinals)) + "}")
+            for agent, job_id, ordinals in this.grants
+        ]
+        ended = any(one.result.state is not Said.RUNNING for one in this.counted)
+        hint = self.name if ended else None
+        rows = await store.decide(connection, grants, self._alive(this), _numbers(this), hint)
+        self.kept.wrote(rows[0]["transaction"])
+        made = {row["agent_id"]: row for row in rows}
+        for agent, job_id, ordinals in this.grants:
+            row = made[agent.facts.id]
+            self.kept.hold(Holding(row["id"], agent.facts.id, job_id, ordinals))
+            this.attempts[row["id"]] = dict(zip(ordinals, row["attempts"], strict=True))
         if this.held:
             for row in await store.unfinished(connection, [held.id for held in this.held]):
                 tasks = zip(row["ordinals"], row["attempts"], strict=True)
@@ -238,29 +257,24 @@ class Cycles:
         job_ids = [job_id for _, job_id, _ in this.grants] + [held.job_id for held in this.held]
         if missing := self.kept.told.missing(job_ids):
             self.kept.told.add(await store.told(connection, missing))
+        now: datetime = rows[0]["now"]
+        return now
 
-    async def _touch(self, connection: asyncpg.Connection, this: Round) -> datetime:
-        """Renew the leases of who called; those that wait for work may be silent meanwhile."""
+    def _alive(self, this: Round) -> list[tuple[UUID, int | None, float, bool]]:
+        """The agents that called; those that will wait for work may be silent meanwhile."""
         lease = self.settings.lease_seconds
         told = [self.kept.held.get(report.assignment_id) for report in this.told]
         alive: dict[UUID, tuple[int | None, float, bool]] = {
             held.agent_id: (None, lease, False) for held in told if held is not None
         }
-        alive |= {agent.facts.id: (None, lease, False) for agent, *_ in this.grants}
+        busy = {agent.facts.id for agent, *_ in this.grants} | {one.agent_id for one in this.held}
+        alive |= dict.fromkeys(busy, (None, lease, False))
         for poll in this.asked:
             if poll.agent_id in this.agents:
-                waits = this.outcomes[poll.agent_id] is None and not self._has(poll.agent_id)
+                waits = this.outcomes[poll.agent_id] is None and poll.agent_id not in busy
                 until = lease + poll.wait if waits else lease
                 alive[poll.agent_id] = (poll.free_ram, until, True)
-        polls = [(agent_id, *life) for agent_id, life in alive.items()]
-        ended = any(one.result.state is not Said.RUNNING for one in this.counted)
-        row = await store.touch(connection, polls, CHANNEL, self.name if ended else None)
-        self.kept.wrote(row["transaction"])
-        now: datetime = row["now"]
-        return now
-
-    def _has(self, agent_id: UUID) -> bool:
-        return self.kept.agents[agent_id].held is not None
+        return [(agent_id, *life) for agent_id, life in alive.items()]
 
     def _answer(self, this: Round, now: datetime) -> None:
         """Each agent that has work is told of it."""
@@ -293,3 +307,31 @@ class Cycles:
                 for ordinal, attempt in attempts.items()
             ],
         )
+
+
+def _numbers(this: Round) -> list[tuple[int, int, int, str, str]]:
+    """What changed in the numbers of each job: done, failed, came back, went out."""
+    numbers: dict[int, tuple[Counter[TaskState], list[int], list[int]]] = {}
+    for one in this.counted:
+        if one.becomes is TaskState.RUNNING:
+            continue  # progress
+        ends, back, _ = numbers.setdefault(one.holding.job_id, (Counter(), [], []))
+        ends[one.becomes] += 1
+        if one.becomes is TaskState.WAITING:
+            back.append(one.ordinal)
+    for _, job_id, ordinals in this.grants:
+        numbers.setdefault(job_id, (Counter(), [], []))[2].extend(ordinals)
+    return [
+        (job_id, ends[TaskState.DONE], ends[TaskState.FAILED], multirange(back), multirange(out))
+        for job_id, (ends, back, out) in numbers.items()
+    ]
+
+
+async def _meanwhile(statement: Awaitable[object], think: Callable[[], None]) -> None:
+    """Think while the database works on the statement."""
+    working = asyncio.ensure_future(statement)
+    await asyncio.sleep(0)  # now it is on its way
+    try:
+        think()
+    finally:
+        await working

@@ -14,9 +14,10 @@ from starlette.types import Receive
 
 from app import metrics
 from app.db.engine import driver_of
+from app.scheduler import store
 from app.scheduler.cycle import Cycles, Outcome, Report, Round
 from app.scheduler.feed import Outdated
-from app.scheduler.kept import KeptFarm
+from app.scheduler.kept import KeptFarm, collect_former
 from app.scheduler.schemas import Assignment, AssignmentStatus, AssignRequest
 from app.settings import Settings
 
@@ -169,11 +170,14 @@ class Desk:
     async def _driver(self) -> asyncpg.Connection:
         if self._connection is None:
             self._connection = await self.engine.connect()
+            await store.plan_for_few(await driver_of(self._connection))
         return await driver_of(self._connection)
 
     async def _start_over(self) -> None:
         """Forget the kept farm: it may have what the database has not."""
-        self._cycles = None
+        if self._cycles is not None:
+            self._cycles = None
+            collect_former()
         if self._connection is None:
             return
         try:

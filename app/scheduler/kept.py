@@ -89,6 +89,7 @@ class KeptFarm:
     async def load(cls, connection: asyncpg.Connection) -> "KeptFarm":
         """Read the whole farm, as one snapshot shows it; without the farm lock."""
         async with connection.transaction(isolation="repeatable_read", readonly=True):
+            await store.plan_for_all(connection)
             kept = cls(await feed.start(connection))
             queues = await store.queues(connection)
             jobs = await store.jobs(connection)
@@ -146,17 +147,18 @@ class KeptFarm:
             kept.undone -= becomes is TaskState.DONE
             kept.job.failed_by.pop(ordinal, None)
 
-    def settle(self, holding: Holding) -> None:
-        """After the tasks of a report: the agent is free if it was the last, the job over if so."""
-        kept = self.jobs[holding.job_id]
-        if holding.complete:
-            self._release(self.agents[holding.agent_id])
-        else:
-            self.farm.settle(kept.job)
-        if kept.undone == 0:
-            self._let_children_run(kept.job.id)
-        if kept.unfinished == 0:
-            self._remove_job(kept.job.id)
+    def settle(self, holdings: Collection[Holding]) -> None:
+        """After the tasks of all reports: agents are free whose last it was, jobs over."""
+        for holding in holdings:
+            if holding.complete:
+                self._release(self.agents[holding.agent_id])
+            else:
+                self.farm.settle(self.jobs[holding.job_id].job)
+        for kept in [self.jobs[job_id] for job_id in {holding.job_id for holding in holdings}]:
+            if kept.undone == 0:
+                self._let_children_run(kept.job.id)
+            if kept.unfinished == 0:
+                self._remove_job(kept.job.id)
 
     # --- what others did ---
 
@@ -293,6 +295,12 @@ class KeptFarm:
             del self.held[held.id]
             if held.job_id in self.jobs:
                 self.farm.count(self.jobs[held.job_id].job, -1)
+
+
+def collect_former() -> None:
+    """Free the memory of kept farms that were thrown away."""
+    gc.unfreeze()
+    gc.collect()
 
 
 @contextmanager

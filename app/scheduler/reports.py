@@ -31,11 +31,15 @@ class ResultContradicts(Conflict):
 
 @dataclass(slots=True)
 class Counted:
-    """What of a report counts: a task of an assignment, and what was said of it."""
+    """What of a report counts: a task of an assignment, and what was said of it.
+
+    `becomes` is the task's next state.
+    """
 
     holding: Holding
     ordinal: int
     result: Result
+    becomes: TaskState = TaskState.RUNNING
 
 
 def weigh(holding: Holding, results: Sequence[Result]) -> list[Counted]:
@@ -86,22 +90,20 @@ def of_poll(
     raise StaleAssignment("you hold no assignment: drop that work and ask without `results`")
 
 
-async def count(connection: asyncpg.Connection, kept: KeptFarm, counted: Sequence[Counted]) -> None:
-    """Write the news of all reports of a cycle, and let the kept farm know.
+async def count(
+    connection: asyncpg.Connection, kept: KeptFarm, counted: list[Counted]
+) -> Sequence[tuple[Any, ...]]:
+    """Let the kept farm know the news of all reports of a cycle; what the store has to write.
 
     Two reports on one task in the same cycle are one by now: an end after progress, or the same.
     """
     latest = {(one.holding.id, one.ordinal): one for one in counted}
-    failed = [
-        (one.holding.job_id, one.ordinal)
-        for one in latest.values()
-        if one.result.state is Said.FAILED
-    ]
+    counted[:] = latest.values()
+    failed = [one for one in counted if one.result.state is Said.FAILED]
     before = await _failures(connection, failed) if failed else {}
-    said = [_row(kept, one, before) for one in latest.values()]
-    await store.report(connection, said)
-    for holding in {one.holding.id: one.holding for one in latest.values()}.values():
-        kept.settle(holding)
+    said = [_row(kept, one, before) for one in counted]
+    kept.settle({one.holding.id: one.holding for one in counted}.values())
+    return said
 
 
 def holding_of(row: Mapping[str, Any]) -> Holding:
@@ -134,9 +136,9 @@ def refusal(verdict: Verdict, holding: Holding, task: int) -> Conflict:
 Failures = dict[tuple[int, int], tuple[int, frozenset[UUID]]]
 
 
-async def _failures(connection: asyncpg.Connection, tasks: Iterable[tuple[int, int]]) -> Failures:
-    """How often each failed before, and by whom."""
-    rows = await store.failures(connection, list(tasks))
+async def _failures(connection: asyncpg.Connection, failed: Iterable[Counted]) -> Failures:
+    """How often each task failed before, and by whom."""
+    rows = await store.failures(connection, [(one.holding.job_id, one.ordinal) for one in failed])
     return {
         (row["job_id"], row["ordinal"]): (row["failures"], frozenset(row["failed_by"]))
         for row in rows
@@ -146,21 +148,20 @@ async def _failures(connection: asyncpg.Connection, tasks: Iterable[tuple[int, i
 def _row(kept: KeptFarm, one: Counted, before: Failures) -> tuple[Any, ...]:
     """What the store writes of it, once the kept farm knows."""
     holding, result = one.holding, one.result
-    becomes = TaskState.RUNNING
     if result.state is Said.DONE:
-        becomes = TaskState.DONE
-        kept.end_task(holding, one.ordinal, becomes, frozenset())
+        one.becomes = TaskState.DONE
+        kept.end_task(holding, one.ordinal, one.becomes, frozenset())
     elif result.state is Said.FAILED:
         failures, failed_by = before[holding.job_id, one.ordinal]
-        becomes = after_failure(failures + 1, kept.jobs[holding.job_id].requeue)
-        kept.end_task(holding, one.ordinal, becomes, failed_by | {holding.agent_id})
+        one.becomes = after_failure(failures + 1, kept.jobs[holding.job_id].requeue)
+        kept.end_task(holding, one.ordinal, one.becomes, failed_by | {holding.agent_id})
     return (
         holding.id,
         holding.agent_id,
         holding.job_id,
         one.ordinal,
         result.state,
-        becomes,
+        one.becomes,
         result.error,
         result.progress,
     )

@@ -1,11 +1,11 @@
 """What the database's rows are to the policy."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 from uuid import UUID
 
 from app.policy.fit import Agent, Requirements
-from app.policy.ordinals import Ordinals, Range
+from app.policy.ordinals import Ordinals, Range, runs
 from app.policy.tree import Job, Queue
 
 
@@ -61,3 +61,9 @@ def _ranges(multirange: str) -> list[Range]:
         return []
     ends = (part.split(",") for part in multirange[2:-2].split("),["))
     return [(int(first), int(end)) for first, end in ends]
+
+
+def multirange(ordinals: Iterable[int]) -> str:
+    """5 6 3 → {[3,4),[5,7)}."""
+    ranges = (f"[{first},{end})" for first, end in runs(sorted(ordinals)))
+    return "{" + ",".join(ranges) + "}"

@@ -18,42 +18,39 @@ PATH = "/assign"
 _to_json = Assignment.__pydantic_serializer__.to_json
 
 
-class ShortWay:
-    """Pure ASGI, around the whole app."""
+async def short_way(
+    long_way: ASGIApp, max_bytes: int, scope: Scope, receive: Receive, send: Send
+) -> None:
+    """Answer a plain poll; leave all else to `long_way`, the app itself."""
+    if scope["type"] != "http" or not _is_poll(scope):
+        await long_way(scope, receive, send)
+        return
+    first = await receive()
+    asked = _plain_poll(first, max_bytes)
+    if asked is None:
+        await long_way(scope, _again(first, receive), send)
+        return
+    desk: Desk = scope["app"].state.desk
+    try:
+        found = await desk.ask(asked, receive)
+    except Exception as failed:  # noqa: BLE001  # whatever it is, it has its answer
+        response = await errors.answer(Request(scope), failed)
+        await response(scope, receive, send)
+        return
+    await _send(send, found)
 
-    def __init__(self, app: ASGIApp, max_bytes: int) -> None:
-        self.app = app
-        self.max_bytes = max_bytes
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or not _is_poll(scope):
-            await self.app(scope, receive, send)
-            return
-        first = await receive()
-        asked = self._plain_poll(first)
-        if asked is None:
-            await self.app(scope, _again(first, receive), send)
-            return
-        desk: Desk = scope["app"].state.desk
-        try:
-            found = await desk.ask(asked, receive)
-        except Exception as failed:  # noqa: BLE001  # whatever it is, it has its answer
-            response = await errors.answer(Request(scope), failed)
-            await response(scope, receive, send)
-            return
-        await _send(send, found)
-
-    def _plain_poll(self, first: Message) -> AssignRequest | None:
-        """The poll, if its body came whole and is one."""
-        if first["type"] != "http.request" or first.get("more_body", False):
-            return None
-        body = first.get("body", b"")
-        if len(body) > self.max_bytes:
-            return None
-        try:
-            return AssignRequest.model_validate_json(body)
-        except ValidationError:
-            return None
+def _plain_poll(first: Message, max_bytes: int) -> AssignRequest | None:
+    """The poll, if its body came whole and is one."""
+    if first["type"] != "http.request" or first.get("more_body", False):
+        return None
+    body = first.get("body", b"")
+    if len(body) > max_bytes:
+        return None
+    try:
+        return AssignRequest.model_validate_json(body)
+    except ValidationError:
+        return None
 
 
 def _is_poll(scope: Scope) -> bool:

@@ -9,13 +9,19 @@ from uuid import UUID
 
 import asyncpg
 
-from app.db.engine import FARM_LOCK
+from app.db.engine import CHANNEL, FARM_LOCK
 
 Rows = Sequence[asyncpg.Record]
 
 # In one message. What follows must be a statement of its own: one that locks and reads sees the
 # state from before the lock.
 _BEGIN = f"BEGIN; SELECT pg_advisory_xact_lock({FARM_LOCK})"
+
+_PLANS = ("enable_seqscan", "enable_hashjoin", "enable_mergejoin")
+_FOR_FEW = "SET plan_cache_mode = force_generic_plan; " + "; ".join(
+    f"SET {plan} = off" for plan in _PLANS
+)
+_FOR_ALL = "; ".join(f"SET LOCAL {plan} = on" for plan in _PLANS)
 
 # The tree from the top, so that a parent comes before its children.
 _QUEUES = """
@@ -70,16 +76,16 @@ WHERE j.time_finished IS NULL AND j.id = ANY(ARRAY(
 _FAILED_BEFORE = """
 SELECT job_id, ordinal, failed_by FROM tasks
 WHERE failures > 0 AND state = 'waiting' AND failed_by <> '{}'
-    AND ($1::bigint[] IS NULL OR job_id = ANY($1::bigint[]))
 """
+_FAILED_BEFORE_OF = f"{_FAILED_BEFORE} AND job_id = ANY($1::bigint[])"
 
 # Agents, each with its active assignment: at most one.
 _AGENTS = """
 SELECT g.id, g.mode, g.online, g.cpus, g.free_ram, g.tags,
     s.id AS assignment_id, s.job_id, s.ordinals, s.done, s.failed
 FROM agents g LEFT JOIN assignments s ON s.agent_id = g.id AND s.ended_at IS NULL
-WHERE $1::uuid[] IS NULL OR g.id = ANY($1::uuid[])
 """
+_AGENTS_OF = f"{_AGENTS} WHERE g.id = ANY($1::uuid[])"
 
 # Of each agent its two latest assignments (the active one, and the one that an answer which got
 # lost may still be reported for), and those named.
@@ -136,22 +142,6 @@ told_assignments AS (
             = cardinality(a.ordinals) THEN 'completed' END
     FROM outcomes o WHERE a.id = o.assignment_id
     RETURNING a.id, a.ended_at IS NOT NULL AS ended
-),
-totals AS (
-    SELECT job_id, count(*) FILTER (WHERE becomes = 'done') AS done,
-        count(*) FILTER (WHERE becomes = 'failed') AS failed,
-        coalesce(
-            range_agg(int4range(ordinal, ordinal + 1)) FILTER (WHERE becomes = 'waiting'), '{}'
-        ) AS waiting
-    FROM said WHERE said <> 'running' GROUP BY job_id
-),
-told_jobs AS (
-    UPDATE jobs j SET
-        tasks_done = j.tasks_done + t.done, tasks_failed = j.tasks_failed + t.failed,
-        waiting = j.waiting + t.waiting,
-        time_finished = CASE WHEN j.tasks_done + t.done + j.tasks_failed + t.failed
-            = j.tasks_total THEN clock_timestamp() END
-    FROM totals t WHERE j.id = t.job_id
 )
 INSERT INTO history (actor, action, agent_id, job_id, assignment_id, detail)
 SELECT 'agent:' || o.agent_id, 'assignment.reported', o.agent_id, o.job_id, o.assignment_id,
@@ -159,8 +149,9 @@ SELECT 'agent:' || o.agent_id, 'assignment.reported', o.agent_id, o.job_id, o.as
 FROM outcomes o JOIN told_assignments a ON a.id = o.assignment_id ORDER BY o.assignment_id
 """
 
-# New assignments, in the order in which they were decided: the ids of the history tell it.
-_GRANT = """
+# What a cycle decided. New assignments come in the order in which they were decided: the ids of the
+# history tell it. The agents that called live; who waits for work may be silent meanwhile.
+_DECIDE = """
 WITH made AS (
     INSERT INTO assignments (agent_id, job_id, ordinals)
     SELECT g.agent_id, g.job_id, CAST(g.ordinals AS int[])
@@ -175,42 +166,45 @@ begun AS (
         assignment_id = excluded.assignment_id, time_started = excluded.time_started
     RETURNING assignment_id, ordinal, attempts
 ),
-claimed AS (
-    SELECT m.job_id, range_agg(int4range(o, o + 1)) AS ordinals
-    FROM made m, unnest(m.ordinals) o GROUP BY m.job_id
-),
 counted AS (
-    UPDATE jobs j SET waiting = j.waiting - c.ordinals,
-        time_started = coalesce(j.time_started, clock_timestamp())
-    FROM claimed c WHERE j.id = c.job_id
+    UPDATE jobs j SET
+        tasks_done = j.tasks_done + n.done, tasks_failed = j.tasks_failed + n.failed,
+        waiting = j.waiting + CAST(n.back AS int4multirange) - CAST(n.out AS int4multirange),
+        time_started = CASE WHEN n.out = '{}' THEN j.time_started
+            ELSE coalesce(j.time_started, clock_timestamp()) END,
+        time_finished = CASE WHEN j.tasks_done + n.done + j.tasks_failed + n.failed
+            = j.tasks_total THEN clock_timestamp() END
+    FROM unnest($8::bigint[], $9::int[], $10::int[], $11::text[], $12::text[])
+        AS n(job_id, done, failed, back, out)
+    WHERE j.id = n.job_id
 ),
 told AS (
     INSERT INTO history (actor, action, agent_id, job_id, assignment_id, detail)
     SELECT 'scheduler', 'assignment.made', agent_id, job_id, id,
         jsonb_build_object('tasks', to_jsonb(ordinals))
     FROM made ORDER BY id
-)
-SELECT m.id, m.agent_id, b.attempts
-FROM made m JOIN (
-    SELECT assignment_id, array_agg(attempts ORDER BY ordinal) AS attempts
-    FROM begun GROUP BY assignment_id
-) b ON b.assignment_id = m.id
-"""
-
-# The agents that asked live. Who holds nothing may stay silent for as long as it waits.
-_TOUCH = """
-WITH touched AS (
+),
+alive AS (
     UPDATE agents a SET
         online = true, last_seen = clock_timestamp(), free_ram = coalesce(p.free_ram, a.free_ram),
         last_asked = CASE WHEN p.asked THEN clock_timestamp() ELSE a.last_asked END,
         lease_expires_at = clock_timestamp() + make_interval(secs => p.lease_seconds)
-    FROM unnest($1::uuid[], $2::int[], $3::float8[], $4::bool[])
+    FROM unnest($4::uuid[], $5::int[], $6::float8[], $7::bool[])
         AS p(agent_id, free_ram, lease_seconds, asked)
     WHERE a.id = p.agent_id
 )
-SELECT clock_timestamp() AS now,
-    CAST(CAST(pg_current_xact_id() AS text) AS bigint) AS transaction,
-    CASE WHEN $5::text IS NOT NULL THEN pg_notify($6, $5) END
+SELECT now.*, made.*
+FROM (
+    SELECT clock_timestamp() AS now,
+        CAST(CAST(pg_current_xact_id() AS text) AS bigint) AS transaction,
+        CASE WHEN $13::text IS NOT NULL THEN pg_notify($14, $13) END
+) now
+LEFT JOIN (
+    SELECT m.id, m.agent_id, b.attempts FROM made m JOIN (
+        SELECT assignment_id, array_agg(attempts ORDER BY ordinal) AS attempts
+        FROM begun GROUP BY assignment_id
+    ) b ON b.assignment_id = m.id
+) made ON true
 """
 
 # The tasks of an assignment that have not ended.
@@ -236,26 +230,36 @@ async def begin(connection: asyncpg.Connection) -> None:
     await connection.execute(_BEGIN)
 
 
+async def plan_for_few(connection: asyncpg.Connection) -> None:
+    """Let the statements of cycles be planned once, for few rows that are found by their keys.
+
+    Else a plan made while a table is small reads the whole of it for long after it has grown.
+    """
+    await connection.execute(_FOR_FEW)
+
+
+async def plan_for_all(connection: asyncpg.Connection) -> None:
+    """Let statements that read whole tables do so, until the transaction ends."""
+    await connection.execute(_FOR_ALL)
+
+
 async def queues(connection: asyncpg.Connection, ids: Sequence[int] | None = None) -> Rows:
-    if ids is None:
-        return await _rows(connection, _QUEUES)
-    return await _rows(connection, _QUEUES_OF, ids)
+    """All queues, each after its parent; with ids those."""
+    return await _all_or_of(connection, _QUEUES, _QUEUES_OF, ids)
 
 
 async def jobs(connection: asyncpg.Connection, ids: Sequence[int] | None = None) -> Rows:
-    """Unfinished jobs; with ids also those that wait for one of them."""
-    if ids is None:
-        return await _rows(connection, _JOBS)
-    return await _rows(connection, _JOBS_OF, ids)
+    """Unfinished jobs; with ids those, and those that wait for one of them."""
+    return await _all_or_of(connection, _JOBS, _JOBS_OF, ids)
 
 
 async def failed_before(connection: asyncpg.Connection, jobs: Sequence[int] | None = None) -> Rows:
     """Waiting tasks that agents failed."""
-    return await _rows(connection, _FAILED_BEFORE, jobs)
+    return await _all_or_of(connection, _FAILED_BEFORE, _FAILED_BEFORE_OF, jobs)
 
 
 async def agents(connection: asyncpg.Connection, ids: Sequence[UUID] | None = None) -> Rows:
-    return await _rows(connection, _AGENTS, ids)
+    return await _all_or_of(connection, _AGENTS, _AGENTS_OF, ids)
 
 
 async def assignments(
@@ -277,31 +281,36 @@ async def report(connection: asyncpg.Connection, said: Iterable[tuple[Any, ...]]
     await connection.execute(_REPORT, *zip(*said, strict=True))
 
 
-async def grant(
-    connection: asyncpg.Connection, grants: Sequence[tuple[UUID, int, Sequence[int]]]
+async def decide(
+    connection: asyncpg.Connection,
+    grants: Sequence[tuple[UUID, int, str]],
+    alive: Sequence[tuple[UUID, int | None, float, bool]],
+    jobs: Sequence[tuple[int, int, int, str, str]],
+    hint: str | None,
 ) -> Rows:
-    """Write assignments (agent id, job id, ordinals): id, agent_id, attempts of the tasks."""
+    """Write what a cycle decided.
+
+    `grants` are new assignments (agent id, job id, ordinals as the text of an array); `alive` the
+    agents that called (id, free MB or None, lease in seconds, whether it asked); `jobs` what
+    changed in the numbers of jobs (id, more done, more failed, ordinals that came back, ordinals
+    that went out, both as the text of a multirange); `hint` goes to all replicas.
+
+    Returns a row for each assignment: id, agent_id and the attempts of its tasks; one of nulls
+    where there is none. In all of them stand the database's `now` and this `transaction`.
+    """
     return await _rows(
         connection,
-        _GRANT,
-        [agent_id for agent_id, _, _ in grants],
-        [job_id for _, job_id, _ in grants],
-        ["{" + ",".join(map(str, ordinals)) + "}" for _, _, ordinals in grants],
+        _DECIDE,
+        *_columns(grants, 3),
+        *_columns(alive, 4),
+        *_columns(jobs, 5),
+        hint,
+        CHANNEL,
     )
 
 
-async def touch(
-    connection: asyncpg.Connection,
-    polls: Sequence[tuple[UUID, int | None, float, bool]],
-    channel: str,
-    hint: str | None,
-) -> asyncpg.Record:
-    """Renew leases (agent id, free MB or None, seconds, whether it asked); hint if there is one.
-
-    Returns the database's `now` and the id of this `transaction`.
-    """
-    columns = [list(column) for column in zip(*polls, strict=True)] or [[], [], [], []]
-    return await connection.fetchrow(_TOUCH, *columns, hint, channel)
+def _columns(rows: Sequence[tuple[Any, ...]], width: int) -> Sequence[Sequence[Any]]:
+    return list(zip(*rows, strict=True)) or [()] * width
 
 
 async def unfinished(connection: asyncpg.Connection, assignment_ids: Sequence[int]) -> Rows:
@@ -311,6 +320,12 @@ async def unfinished(connection: asyncpg.Connection, assignment_ids: Sequence[in
 async def told(connection: asyncpg.Connection, job_ids: Sequence[int]) -> Rows:
     """What agents are told of these jobs; `data` and `environ` as JSON text."""
     return await _rows(connection, _TOLD, job_ids)
+
+
+async def _all_or_of(
+    connection: asyncpg.Connection, of_all: str, of_some: str, ids: Sequence[Any] | None
+) -> Rows:
+    return await (_rows(connection, of_all) if ids is None else _rows(connection, of_some, ids))
 
 
 async def _rows(connection: asyncpg.Connection, statement: str, *values: Any) -> Rows:

@@ -1,0 +1,103 @@
+"""Whatever happens to a farm, who keeps it in memory has what the database has."""
+
+import asyncio
+import random
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+
+import httpx
+import pytest
+from fastapi import FastAPI
+
+from app.main import create_app
+from app.settings import Settings
+from tests.farm import Farm
+from tests.races.replay import Replay
+from tests.races.test_two_services import build, history, miscounted, open_up, operate, work
+from tests.scheduler.kept_looks import all_equal, served, watching, words
+from tests.scheduler.players import Player
+
+STEPS = 120
+AGENTS = 24
+SECONDS = 6
+
+
+@pytest.fixture
+def settings() -> Settings:
+    """Nothing happens by itself while two farms are compared."""
+    return Settings(fallback_poll_seconds=3600, reap_seconds=3600, lease_seconds=3600)
+
+
+@pytest.mark.parametrize("seed", range(6))
+async def test_after_every_step_of_a_history_the_kept_farms_are_as_one_read_anew(
+    client: httpx.AsyncClient, app: FastAPI, database: str, seed: int
+) -> None:
+    chance = random.Random(seed)
+    player = Player(client, app.state.engine, chance)
+    for begin in [*[player.register] * 6, *[player.make_queue] * 4, *[player.submit] * 4]:
+        await begin()
+    async with watching(database) as witness:
+        steps: list[str] = []
+        for _ in range(STEPS):
+            steps.append(await player.step())
+            print(f"seed {seed}, step {len(steps)}: {steps[-1]}")  # noqa: T201
+            await all_equal(client, app, witness)
+
+
+@pytest.mark.parametrize("seed", [100, 101])
+async def test_who_looks_seldom_has_the_same_as_who_looks_at_every_change(
+    client: httpx.AsyncClient, app: FastAPI, database: str, seed: int
+) -> None:
+    chance = random.Random(seed)
+    player = Player(client, app.state.engine, chance)
+    for begin in [*[player.register] * 6, *[player.make_queue] * 4, *[player.submit] * 4]:
+        await begin()
+    async with watching(database) as witness:
+        for _ in range(STEPS // 10):
+            steps = [await player.step() for _ in range(chance.randint(5, 15))]
+            print(f"seed {seed}: {steps}")  # noqa: T201
+            await all_equal(client, app, witness)
+
+
+@pytest.fixture
+async def two(database: str) -> AsyncIterator[list[tuple[FastAPI, Farm]]]:
+    """Two services over one database, in this process."""
+    settings = Settings(fallback_poll_seconds=1)
+    async with AsyncExitStack() as stack:
+        services = []
+        for _ in range(2):
+            app = create_app(settings, database)
+            await stack.enter_async_context(app.router.lifespan_context(app))
+            transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+            client = httpx.AsyncClient(transport=transport, base_url="http://farm", timeout=60)
+            services.append((app, Farm(await stack.enter_async_context(client))))
+        yield services
+
+
+async def test_two_services_at_once_keep_the_same_farm_and_break_no_rule(
+    two: list[tuple[FastAPI, Farm]], database: str
+) -> None:
+    farms = [farm for _, farm in two]
+    one, other = farms
+    await build(one, random.Random(7))
+    for number in range(AGENTS):
+        await one.agent(f"a{number}")
+    other.queues, other.jobs, other.agents = one.queues, one.jobs, one.agents
+    over = asyncio.Event()
+    busy = [
+        *(work(farms[n % 2], f"a{n}", random.Random(n), over) for n in range(AGENTS)),
+        *(operate(farm, random.Random(n), over) for n, farm in enumerate(farms)),
+    ]
+    at_work = asyncio.gather(*busy)
+    await asyncio.sleep(SECONDS)
+    over.set()
+    await at_work
+    await open_up(one)
+    async with watching(database) as witness:
+        for app, farm in two:
+            await served(farm.client)
+            assert words(app.state.desk._cycles.kept) == words(witness.kept)
+    assert await miscounted(database) == []
+    replay = Replay()
+    replay.play(await history(one))
+    assert replay.made > AGENTS
