@@ -19,13 +19,17 @@ FUNCTIONS = {
     "note_holders": "INSERT INTO farm_changes (agents) SELECT array_agg(DISTINCT agent_id) FROM changed WHERE ended_at IS NULL HAVING count(*) > 0",
     # No ids at all: the whole farm has to be read again.
     "note_everything": "INSERT INTO farm_changes DEFAULT VALUES",
+    "note_queue": "INSERT INTO farm_changes (queues) VALUES (ARRAY[NEW.id])",
     "note_agent": "INSERT INTO farm_changes (agents) VALUES (ARRAY[NEW.id])",
 }
+
+# To every service, at commit and once: there may be work for agents that wait. A service that wrote
+# it itself has said who it is.
+HINT = "PERFORM pg_notify('farmqueue', coalesce(current_setting('farmqueue.sender', true), ''))"
 
 # Table, event, which of its rows, function.
 STATEMENT_TRIGGERS = [
     ("jobqueues", "INSERT", "NEW", "note_queues"),
-    ("jobqueues", "UPDATE", "NEW", "note_queues"),
     ("jobqueues", "DELETE", "OLD", "note_queues"),
     ("jobs", "INSERT", "NEW", "note_jobs"),
     ("jobs", "UPDATE", "NEW", "note_jobs"),
@@ -41,13 +45,15 @@ STATEMENT_TRIGGERS = [
 
 EMPTIED = ["jobqueues", "jobs", "job_dependencies", "agents", "assignments", "tasks"]
 
-# A sign of life alone is no news: a row trigger that looks before it is called costs nothing then.
-NOTE_AGENT = """
-CREATE TRIGGER note_update AFTER UPDATE ON agents FOR EACH ROW
-WHEN ((OLD.mode, OLD.online, OLD.cpus, OLD.free_ram, OLD.tags)
-    IS DISTINCT FROM (NEW.mode, NEW.online, NEW.cpus, NEW.free_ram, NEW.tags))
-EXECUTE FUNCTION note_agent()
-"""
+# Of these tables most updates are no news: a sign of life, or the fullpath in all queues below one
+# that moves. A row trigger that looks before it is called costs nothing then.
+ROW_TRIGGERS = {
+    "jobqueues": (
+        "note_queue",
+        "parent_jobqueue_id name priority weight minimum_agents maximum_agents prefer_running_jobs paused",
+    ),
+    "agents": ("note_agent", "mode online cpus free_ram tags"),
+}
 
 FREED = [
     ("assignments", "fk_assignments_agent_id"),
@@ -99,7 +105,7 @@ def upgrade() -> None:
     for name, body in FUNCTIONS.items():
         op.execute(
             f"CREATE FUNCTION {name}() RETURNS trigger LANGUAGE plpgsql AS "
-            f"$$ BEGIN {body}; RETURN NULL; END $$"
+            f"$$ BEGIN {body}; IF FOUND THEN {HINT}; END IF; RETURN NULL; END $$"
         )
     for table, event, rows, function in STATEMENT_TRIGGERS:
         op.execute(
@@ -111,7 +117,14 @@ def upgrade() -> None:
             f"CREATE TRIGGER note_truncate AFTER TRUNCATE ON {table} "
             "FOR EACH STATEMENT EXECUTE FUNCTION note_everything()"
         )
-    op.execute(NOTE_AGENT)
+    for table, (function, columns) in ROW_TRIGGERS.items():
+        old, new = (
+            ", ".join(f"{row}.{name}" for name in columns.split()) for row in ("OLD", "NEW")
+        )
+        op.execute(
+            f"CREATE TRIGGER note_update AFTER UPDATE ON {table} FOR EACH ROW "
+            f"WHEN (({old}) IS DISTINCT FROM ({new})) EXECUTE FUNCTION {function}()"
+        )
     for table, key in FREED:
         # squawk asks whether anybody relies on it: an assignment is to outlive its agent and its
         # job, and only the holder of the farm lock writes it.
@@ -141,7 +154,8 @@ def downgrade() -> None:
         op.execute(f"DROP TRIGGER note_{event.lower()} ON {table}")
     for table in EMPTIED:
         op.execute(f"DROP TRIGGER note_truncate ON {table}")
-    op.execute("DROP TRIGGER note_update ON agents")
+    for table in ROW_TRIGGERS:
+        op.execute(f"DROP TRIGGER note_update ON {table}")
     for name in FUNCTIONS:
         op.execute(f"DROP FUNCTION {name}()")
     op.drop_table("farm_changes_kept")

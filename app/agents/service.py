@@ -16,7 +16,7 @@ from app.agents.schemas import (
     Heartbeat,
     HeartbeatAnswer,
 )
-from app.db.engine import hint, lock_farm
+from app.db.engine import lock_farm
 from app.db.refusals import refused_as
 from app.errors import AppError, Conflict
 from app.history.store import record
@@ -68,7 +68,6 @@ async def register(
             await store.add(connection, agent_id, facts | own, settings.lease_seconds)
     action = "agent.returned" if known else "agent.registered"
     await record(connection, caller, action, agent_id=agent_id, detail=facts)
-    await hint(connection)
     return await get(connection, agent_id), known is None
 
 
@@ -101,7 +100,6 @@ async def change(
         await record(connection, caller, "agent.changed", agent_id=agent_id, detail=detail)
     if state in _TAKEN_BACK:
         await take_back(connection, _TAKEN_BACK[state], caller, agent_ids=[agent_id])
-    await hint(connection)
     return await get(connection, agent_id)
 
 
@@ -113,7 +111,6 @@ async def remove(connection: AsyncConnection, agent_id: UUID, caller: str) -> No
     if gone is not None:
         detail = dict(gone)
         await record(connection, caller, "agent.deleted", agent_id=agent_id, detail=detail)
-        await hint(connection)
 
 
 async def heartbeat(
@@ -149,7 +146,6 @@ async def _return(
     if lease is None:
         raise _not_found(agent_id)
     await record(connection, caller, "agent.returned", agent_id=agent_id)
-    await hint(connection)
     return lease
 
 

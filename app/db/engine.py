@@ -17,6 +17,7 @@ FARM_LOCK = 0x6661726D  # "farm"
 # Who clears many rows that nobody else touches does it before it asks for the farm lock.
 CLEANING_LOCK = 0x636C6561  # "clea"
 
+# Where triggers tell every service that the farm changed, with the name of who changed it.
 CHANNEL = "farmqueue"
 
 # The newest revision under alembic/versions, which these tables are.
@@ -49,6 +50,7 @@ def create_engine(settings: Settings, url: str) -> AsyncEngine:
         max_overflow=0,
         pool_timeout=settings.lock_timeout_seconds,
         pool_pre_ping=True,
+        pool_use_lifo=True,  # the one whose statements are prepared already
     )
 
 
@@ -84,13 +86,6 @@ def wrong_schema(found: str | None) -> str:
     return (
         f"the database's schema is {found or 'missing'}, this service needs {HEAD}: "
         "run `farmqueue migrate`, or the release that fits"
-    )
-
-
-async def hint(connection: AsyncConnection, sender: str = "") -> None:
-    """Tell every replica, at commit, that there may be work for agents that wait."""
-    await connection.execute(
-        text("SELECT pg_notify(:channel, :sender)"), {"channel": CHANNEL, "sender": sender}
     )
 
 

@@ -3,10 +3,9 @@
 import asyncio
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import asyncpg
-from alembic.command import upgrade as alembic_upgrade
-from alembic.config import Config
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -15,12 +14,18 @@ from app.db.embedded import database_url
 from app.db.engine import create_engine
 from app.settings import Settings
 
+if TYPE_CHECKING:
+    from alembic.config import Config
+
 # In the wheel the revisions lie inside the package, in a checkout beside it.
 _PACKAGED = Path(__file__).parents[1] / "migrations"
 _LOCATION = _PACKAGED if _PACKAGED.is_dir() else Path(__file__).parents[2] / "alembic"
 
 
-def config() -> Config:
+def config() -> "Config":
+    # Here and below: the tool for what a service does at most once need not slow down its start.
+    from alembic.config import Config  # noqa: PLC0415
+
     made = Config()
     made.set_main_option("script_location", str(_LOCATION))
     return made
@@ -57,6 +62,8 @@ async def upgrade_at(settings: Settings, url: str) -> None:
 
 
 def _upgrade_connection(connection: Connection) -> None:
+    from alembic.command import upgrade as alembic_upgrade  # noqa: PLC0415
+
     handed_in = config()
     handed_in.attributes["connection"] = connection
     alembic_upgrade(handed_in, "head")

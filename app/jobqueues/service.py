@@ -5,7 +5,7 @@ from typing import Any
 from sqlalchemy import RowMapping
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.db.engine import hint, lock_farm
+from app.db.engine import lock_farm
 from app.db.refusals import refused_as
 from app.db.tables import MAX_DEPTH
 from app.errors import Conflict, Invalid, NotFound
@@ -58,7 +58,8 @@ ROOT = "/"
 async def create(connection: AsyncConnection, asked: JobQueueCreate, caller: str) -> JobQueue:
     await lock_farm(connection)
     parent_id = await _parent(connection, asked)
-    await _check_depth(connection, parent_id, levels=1, field=_parent_field(asked))
+    above = 0 if parent_id is None else len(await store.ancestors(connection, parent_id))
+    _check_depth(above + 1, _parent_field(asked))
     values = asked.model_dump(exclude={"parent"}) | {"parent_jobqueue_id": parent_id}
     with refused_as(_taken(asked.name)):
         queue_id = await store.add(connection, values | {"fullpath": ""})
@@ -188,7 +189,6 @@ async def _apply(
         job_queue_id=stored["id"],
         detail={"from": before, "to": changed},
     )
-    await hint(connection)
 
 
 def _check_limits(stored: RowMapping, values: dict[str, Any]) -> None:
@@ -207,17 +207,14 @@ async def _check_move(
     new_parent = values.get("parent_jobqueue_id", stored["parent_jobqueue_id"])
     if new_parent is None or new_parent == stored["parent_jobqueue_id"]:
         return
-    if stored["id"] in await store.ancestors(connection, new_parent):
+    above = await store.ancestors(connection, new_parent)
+    if stored["id"] in above:
         raise JobQueueCycle(f"{stored['fullpath']} cannot hang under itself or its descendants")
-    levels = await store.height(connection, stored["id"])
-    await _check_depth(connection, new_parent, levels, field)
+    _check_depth(len(above) + await store.height(connection, stored["id"]), field)
 
 
-async def _check_depth(
-    connection: AsyncConnection, parent_id: int | None, levels: int, field: str
-) -> None:
-    above = 0 if parent_id is None else len(await store.ancestors(connection, parent_id))
-    if above + levels > MAX_DEPTH:
+def _check_depth(levels: int, field: str) -> None:
+    if levels > MAX_DEPTH:
         raise TooDeep(f"a tree may have at most {MAX_DEPTH} levels", field=field)
 
 

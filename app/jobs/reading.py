@@ -46,7 +46,8 @@ def not_found(job_id: int) -> JobNotFound:
 
 async def _jobs(connection: AsyncConnection, rows: Sequence[RowMapping]) -> list[Job]:
     blocking: dict[int, list[BlockingJob]] = {row["id"]: [] for row in rows}
-    for parent in await store.unfinished_parents(connection, list(blocking)):
+    waiting = [row["id"] for row in rows if row["parents"]]
+    for parent in await store.unfinished_parents(connection, waiting) if waiting else ():
         brief = BlockingJob(id=parent["id"], title=parent["title"], state=_state(parent))
         blocking[parent["child"]].append(brief)
     return [_job(row, blocking[row["id"]]) for row in rows]

@@ -5,7 +5,7 @@ from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.db.engine import hint, lock_cleaning, lock_farm
+from app.db.engine import lock_cleaning, lock_farm
 from app.errors import Conflict, Invalid
 from app.fields import within
 from app.history.store import record
@@ -62,7 +62,6 @@ async def remove(connection: AsyncConnection, job_id: int, caller: str) -> None:
     await store.remove(connection, job_id)
     detail = {"title": stored["title"]}
     await record(connection, caller, "job.deleted", job_id=job_id, detail=detail)
-    await hint(connection)
 
 
 async def pause(connection: AsyncConnection, job_id: int, caller: str, *, stop: bool) -> Job:
@@ -70,7 +69,6 @@ async def pause(connection: AsyncConnection, job_id: int, caller: str, *, stop: 
     await _set_paused(connection, job_id, True, caller)
     if stop:
         await take_back(connection, EndedBecause.JOB_STOPPED, caller, job_ids=[job_id])
-        await hint(connection)
     return await reading.get(connection, job_id)
 
 
@@ -104,7 +102,6 @@ async def rerun_failed(connection: AsyncConnection, job_id: int, caller: str) ->
 async def _told(connection: AsyncConnection, before: Job, action: str, caller: str) -> Job:
     detail = {"tasks": before.tasks.model_dump()}
     await record(connection, caller, action, job_id=before.id, detail=detail)
-    await hint(connection)
     return await reading.get(connection, before.id)
 
 
@@ -115,7 +112,6 @@ async def _set_paused(connection: AsyncConnection, job_id: int, paused: bool, ca
         await store.change(connection, job_id, {"paused": paused})
         action = "job.paused" if paused else "job.resumed"
         await record(connection, caller, action, job_id=job_id)
-        await hint(connection)
 
 
 async def _apply(
@@ -128,7 +124,6 @@ async def _apply(
         await store.set_parents(connection, stored["id"], changed["parents"])
     detail = {"from": {name: stored[name] for name in changed}, "to": changed}
     await record(connection, caller, "job.changed", job_id=stored["id"], detail=detail)
-    await hint(connection)
 
 
 def _check_pairs(stored: dict[str, Any], values: dict[str, Any]) -> None:

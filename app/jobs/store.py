@@ -147,6 +147,8 @@ async def set_parents(connection: AsyncConnection, job_id: int, parents: Sequenc
 
 async def existing(connection: AsyncConnection, job_ids: Sequence[int]) -> set[int]:
     """Those of the ids that are jobs."""
+    if not job_ids:
+        return set()
     found = select(jobs.c.id).where(jobs.c.id == _any_of("ids"))
     return set((await connection.scalars(found, {"ids": list(job_ids)})).all())
 

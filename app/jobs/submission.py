@@ -11,7 +11,6 @@ from typing import Any
 from sqlalchemy.dialects.postgresql.ranges import MultiRange, Range
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.db.engine import hint
 from app.db.refusals import refused_as
 from app.db.tables import MAX_TASKS
 from app.errors import AppError, Invalid
@@ -59,7 +58,6 @@ async def _store(
     await record_all(
         connection, [_event(*made, caller) for made in zip(job_ids, rows, strict=True)]
     )
-    await hint(connection)
     stored = {job.id: job for job in await reading.get_all(connection, job_ids)}
     return [stored[job_id] for job_id in job_ids]
 

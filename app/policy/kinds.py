@@ -5,6 +5,7 @@ node stands is one integer of such bits, and so is an agent: the open bits of wh
 """
 
 from bisect import bisect_right
+from dataclasses import dataclass
 from itertools import accumulate
 from operator import or_
 
@@ -19,35 +20,42 @@ def owed(open_bits: int) -> int:
     return open_bits << 1
 
 
+@dataclass(slots=True)
+class _Kind:
+    bit: int  # the open one
+    jobs: int = 0
+
+
 class Kinds:
     """The requirements of all jobs. Bits are given anew once nobody has them."""
 
     def __init__(self) -> None:
         self.open_bits = 0  # of every kind there is
         self.given_anew = 0  # how often bits were freed, so that another kind may have them now
-        self._bits: dict[Requirements, int] = {}
-        self._jobs: dict[Requirements, int] = {}
+        self._kinds: dict[Requirements, _Kind] = {}
         self._spare: set[Requirements] = set()
         self._met: dict[tuple[int, frozenset[str]], tuple[list[int], list[int]]] = {}
 
     def __len__(self) -> int:
-        return len(self._bits)
+        return len(self._kinds)
 
     def join(self, required: Requirements) -> int:
         """The open bit of these requirements, which one more job has."""
-        bit = self._bits.get(required)
-        if bit is None:
-            bit = self._bits[required] = self._unused()
-            self.open_bits |= bit
+        kind = self._kinds.get(required)
+        if kind is None:
+            kind = self._kinds[required] = _Kind(self._unused())
+            self.open_bits |= kind.bit
             self._met.clear()
-        self._jobs[required] = self._jobs.get(required, 0) + 1
-        self._spare.discard(required)
-        return bit
+        elif kind.jobs == 0:
+            self._spare.discard(required)
+        kind.jobs += 1
+        return kind.bit
 
     def leave(self, required: Requirements) -> None:
         """One job less has these requirements."""
-        self._jobs[required] -= 1
-        if self._jobs[required] == 0:
+        kind = self._kinds[required]
+        kind.jobs -= 1
+        if kind.jobs == 0:
             self._spare.add(required)
         if len(self._spare) > SPARE:
             self._forget()
@@ -64,7 +72,9 @@ class Kinds:
     def _by_ram(self, agent: Agent) -> tuple[list[int], list[int]]:
         """Steps of memory, ascending, and what is met below the first and from each step on."""
         met = [
-            (kind.ram, bit) for kind, bit in self._bits.items() if meets_but_for_ram(agent, kind)
+            (required.ram, kind.bit)
+            for required, kind in self._kinds.items()
+            if meets_but_for_ram(agent, required)
         ]
         met.sort()
         return [ram for ram, _ in met], list(accumulate((bit for _, bit in met), or_, initial=0))
@@ -75,9 +85,8 @@ class Kinds:
         return ~taken & (taken + 1)
 
     def _forget(self) -> None:
-        for kind in self._spare:
-            self.open_bits &= ~self._bits.pop(kind)
-            del self._jobs[kind]
+        for required in self._spare:
+            self.open_bits &= ~self._kinds.pop(required).bit
         self._spare.clear()
         self._met.clear()
         self.given_anew += 1

@@ -13,7 +13,7 @@ import asyncpg
 from app.errors import AppError, Conflict, NotFound
 from app.policy.frames import parse, plain_number
 from app.policy.pick import assign
-from app.policy.states import Mode, Said, TaskState
+from app.policy.states import Mode, TaskState
 from app.policy.task_ids import task_id
 from app.scheduler import reports, store
 from app.scheduler.kept import Holding, KeptAgent, KeptFarm
@@ -81,10 +81,9 @@ class Round:
 class Cycles:
     """The kept farm, and what was open when those that wait last got nothing."""
 
-    def __init__(self, kept: KeptFarm, settings: Settings, name: str) -> None:
+    def __init__(self, kept: KeptFarm, settings: Settings) -> None:
         self.kept = kept
         self.settings = settings
-        self.name = name
         self._left_open = 0
         self._bits = 0  # how often they were given anew until then
 
@@ -241,9 +240,7 @@ class Cycles:
             (agent.facts.id, job_id, "{" + ",".join(map(str, ordinals)) + "}")
             for agent, job_id, ordinals in this.grants
         ]
-        ended = any(one.result.state is not Said.RUNNING for one in this.counted)
-        hint = self.name if ended else None
-        rows = await store.decide(connection, grants, self._alive(this), _numbers(this), hint)
+        rows = await store.decide(connection, grants, self._alive(this), _numbers(this))
         self.kept.wrote(rows[0]["transaction"])
         made = {row["agent_id"]: row for row in rows}
         for agent, job_id, ordinals in this.grants:

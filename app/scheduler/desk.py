@@ -164,13 +164,13 @@ class Desk:
         if self._cycles is None:
             with metrics.LOAD_SECONDS.time():
                 kept = await KeptFarm.load(await self._driver())
-            self._cycles = Cycles(kept, self.settings, self.name)
+            self._cycles = Cycles(kept, self.settings)
         return self._cycles
 
     async def _driver(self) -> asyncpg.Connection:
         if self._connection is None:
             self._connection = await self.engine.connect()
-            await store.plan_for_few(await driver_of(self._connection))
+            await store.prepare(await driver_of(self._connection), self.name)
         return await driver_of(self._connection)
 
     async def _start_over(self) -> None:

@@ -7,7 +7,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from app import metrics
-from app.db.engine import hint, lock_farm
+from app.db.engine import lock_farm
 from app.errors import AppError
 from app.policy.states import EndedBecause
 from app.scheduler import feed, lease_store
@@ -36,8 +36,6 @@ async def reap(connection: AsyncConnection) -> int:
     await lock_farm(connection)
     silent = await lease_store.expire(connection)
     await take_back(connection, EndedBecause.LEASE_LOST, "reaper", agent_ids=silent)
-    # Even where nothing was held: tasks that all others failed may go to those again.
-    await hint(connection)
     for agent_id in silent:
         log.warning("lease_lost", agent_id=str(agent_id))
     metrics.LEASES_LOST.inc(len(silent))

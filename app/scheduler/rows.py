@@ -1,6 +1,7 @@
 """What the database's rows are to the policy."""
 
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
@@ -45,20 +46,28 @@ def job_of(row: Mapping[str, Any], failed_by: dict[int, frozenset[UUID]]) -> Job
         batch=row["batch"],
         batch_contiguous=row["batch_contiguous"],
         parents_done=not row["parents"],
-        requirements=Requirements(
-            cpus=row["cpus"],
-            ram=row["ram"],
-            required_tags=frozenset(row["required_tags"]),
-            excluded_tags=frozenset(row["excluded_tags"]),
+        requirements=_requirements(
+            row["cpus"], row["ram"], tuple(row["required_tags"]), tuple(row["excluded_tags"])
         ),
         failed_by=failed_by,
     )
+
+
+@lru_cache(maxsize=1024)
+def _requirements(
+    cpus: int, ram: int, required: tuple[str, ...], excluded: tuple[str, ...]
+) -> Requirements:
+    """One for all jobs that ask for the same."""
+    return Requirements(cpus, ram, frozenset(required), frozenset(excluded))
 
 
 def _ranges(multirange: str) -> list[Range]:
     """{[0,5),[7,9)} → (0, 5), (7, 9): as PostgreSQL writes every int4multirange."""
     if multirange == "{}":
         return []
+    if multirange.count(",") == 1:  # most are whole
+        first, _, end = multirange[2:-2].partition(",")
+        return [(int(first), int(end))]
     ends = (part.split(",") for part in multirange[2:-2].split("),["))
     return [(int(first), int(end)) for first, end in ends]
 

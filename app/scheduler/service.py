@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.db.engine import hint, lock_farm
+from app.db.engine import lock_farm
 from app.policy.states import EndedBecause
 from app.scheduler.cycle import AssignmentNotFound, Report
 from app.scheduler.desk import Desk
@@ -29,6 +29,5 @@ async def release(connection: AsyncConnection, assignment_id: int, caller: str) 
         EndedBecause.COMPLETED,
     }:
         raise ended(assignment_id, assignment["ended_because"])
-    if await take_back(connection, EndedBecause.RELEASED, caller, assignment_ids=[assignment_id]):
-        await hint(connection)
+    await take_back(connection, EndedBecause.RELEASED, caller, assignment_ids=[assignment_id])
     return AssignmentStatus(id=assignment_id, active=False)

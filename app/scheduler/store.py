@@ -9,7 +9,7 @@ from uuid import UUID
 
 import asyncpg
 
-from app.db.engine import CHANNEL, FARM_LOCK
+from app.db.engine import FARM_LOCK
 
 Rows = Sequence[asyncpg.Record]
 
@@ -196,8 +196,7 @@ alive AS (
 SELECT now.*, made.*
 FROM (
     SELECT clock_timestamp() AS now,
-        CAST(CAST(pg_current_xact_id() AS text) AS bigint) AS transaction,
-        CASE WHEN $13::text IS NOT NULL THEN pg_notify($14, $13) END
+        CAST(CAST(pg_current_xact_id() AS text) AS bigint) AS transaction
 ) now
 LEFT JOIN (
     SELECT m.id, m.agent_id, b.attempts FROM made m JOIN (
@@ -230,12 +229,14 @@ async def begin(connection: asyncpg.Connection) -> None:
     await connection.execute(_BEGIN)
 
 
-async def plan_for_few(connection: asyncpg.Connection) -> None:
-    """Let the statements of cycles be planned once, for few rows that are found by their keys.
+async def prepare(connection: asyncpg.Connection, sender: str) -> None:
+    """Make a connection ready for cycles; its changes are those of `sender`.
 
-    Else a plan made while a table is small reads the whole of it for long after it has grown.
+    Their statements are planned once, for few rows that are found by their keys: a plan made while
+    a table is small would read the whole of it for long after it has grown.
     """
     await connection.execute(_FOR_FEW)
+    await connection.execute("SELECT set_config('farmqueue.sender', $1, false)", sender)
 
 
 async def plan_for_all(connection: asyncpg.Connection) -> None:
@@ -286,14 +287,13 @@ async def decide(
     grants: Sequence[tuple[UUID, int, str]],
     alive: Sequence[tuple[UUID, int | None, float, bool]],
     jobs: Sequence[tuple[int, int, int, str, str]],
-    hint: str | None,
 ) -> Rows:
     """Write what a cycle decided.
 
     `grants` are new assignments (agent id, job id, ordinals as the text of an array); `alive` the
     agents that called (id, free MB or None, lease in seconds, whether it asked); `jobs` what
     changed in the numbers of jobs (id, more done, more failed, ordinals that came back, ordinals
-    that went out, both as the text of a multirange); `hint` goes to all replicas.
+    that went out, both as the text of a multirange).
 
     Returns a row for each assignment: id, agent_id and the attempts of its tasks; one of nulls
     where there is none. In all of them stand the database's `now` and this `transaction`.
@@ -304,8 +304,6 @@ async def decide(
         *_columns(grants, 3),
         *_columns(alive, 4),
         *_columns(jobs, 5),
-        hint,
-        CHANNEL,
     )
 
 

@@ -504,14 +504,15 @@ async def test_a_deleted_agent_is_gone_and_its_work_waits_again(farm: Farm) -> N
     assert ended == ["agent_deleted"]
 
 
-async def test_whatever_may_open_work_is_hinted_at_once(farm: Farm, database: str) -> None:
+async def test_whatever_changes_what_may_run_is_hinted_at_once(farm: Farm, database: str) -> None:
     async with hints(database) as heard:
         await farm.agent("a0", port=1)
         assert await heard() == 1
         await farm.agent("a0", port=1)
-        assert await heard() == 1
+        await farm.heartbeat("a0")
+        assert await heard() == 0, "it only lives"
         await farm.heartbeat("a0", free_ram=5)
-        assert await heard() == 0
+        assert await heard() == 1
         for change in ({"tags": ["gpu"]}, {"state": "draining"}, {"state": "offline"}):
             await farm.set_agent("a0", **change)
             assert await heard() == 1, change

@@ -61,13 +61,13 @@ def look(node: Queue | Job, kinds: Kinds) -> dict[str, Any]:
         told["line"] = [named(child) for child in in_order(node.line)]
     else:
         told["waiting"] = node.waiting.ranges
-        assert node.kind == kinds._bits[node.requirements]
+        assert node.kind == kinds._kinds[node.requirements].bit
     return told
 
 
 def open_and_owed(standing: int, kinds: Kinds) -> tuple[set[Requirements], set[Requirements]]:
     assert not standing & ~(kinds.open_bits | owed(kinds.open_bits)), "a bit of no kind"
-    bits = kinds._bits.items()
+    bits = [(required, kind.bit) for required, kind in kinds._kinds.items()]
     return (
         {kind for kind, bit in bits if standing & bit},
         {kind for kind, bit in bits if standing & owed(bit)},
@@ -76,8 +76,9 @@ def open_and_owed(standing: int, kinds: Kinds) -> tuple[set[Requirements], set[R
 
 def in_use(kinds: Kinds) -> dict[Requirements, int]:
     """Requirements that jobs have, and how many do."""
-    assert kinds._spare == {kind for kind, jobs in kinds._jobs.items() if jobs == 0}
-    return {kind: jobs for kind, jobs in kinds._jobs.items() if jobs}
+    jobs = {required: kind.jobs for required, kind in kinds._kinds.items()}
+    assert kinds._spare == {required for required, having in jobs.items() if having == 0}
+    return {required: having for required, having in jobs.items() if having}
 
 
 def named(node: Queue | Job) -> Name:
