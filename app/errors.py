@@ -118,7 +118,11 @@ Handler = Callable[[Request, Exception], Awaitable[Response]]
 
 def _handlers() -> dict[type[Exception], Handler]:
     """By the most special kind that an error is of."""
-    away = (DBAPIError, PoolTimeout, OSError, asyncpg.PostgresError, asyncpg.InterfaceError)
+    away = (
+        *(DBAPIError, PoolTimeout, OSError),
+        # Of the driver itself; the last for a connection that is cut between two statements.
+        *(asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError),
+    )
     return {
         AppError: _refusal,
         HTTPException: _http,

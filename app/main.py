@@ -11,6 +11,7 @@ from fastapi import FastAPI
 from starlette.types import Receive, Scope, Send
 
 from app import docs_pages, errors, health, logs, openapi
+from app.agents.pulse import Pulse
 from app.agents.router import router as agents
 from app.body_limit import BodyLimit
 from app.db.embedded import database_url
@@ -62,6 +63,7 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
     state = app.state
     state.engine = create_engine(state.settings, state.url)
     state.desk = Desk(state.engine, state.settings)
+    state.pulse = Pulse(state.engine, state.settings)
     state.background = [
         asyncio.create_task(state.desk.run(), name="desk"),
         asyncio.create_task(listen(state.url, state.desk), name="listener"),

@@ -19,9 +19,28 @@ FUNCTIONS = {
     "note_holders": "INSERT INTO farm_changes (agents) SELECT array_agg(DISTINCT agent_id) FROM changed WHERE ended_at IS NULL HAVING count(*) > 0",
     # No ids at all: the whole farm has to be read again.
     "note_everything": "INSERT INTO farm_changes DEFAULT VALUES",
+    "note_emptied": "UPDATE assignments SET ended_at = clock_timestamp(), ended_because = 'job_deleted' WHERE ended_at IS NULL; INSERT INTO farm_changes DEFAULT VALUES",
     "note_queue": "INSERT INTO farm_changes (queues) VALUES (ARRAY[NEW.id])",
     "note_agent": "INSERT INTO farm_changes (agents) VALUES (ARRAY[NEW.id])",
 }
+
+# Who works, and what is worked on, is not deleted under it: the work has to end first.
+GUARDS = {"jobs": ("job_is_idle", "job_id"), "agents": ("agent_is_idle", "agent_id")}
+
+
+def guard(function: str, column: str) -> str:
+    return f"""
+CREATE FUNCTION {function}() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF EXISTS (SELECT FROM assignments WHERE {column} = OLD.id AND ended_at IS NULL) THEN
+        RAISE EXCEPTION 'work is under way: delete it through the service, which takes it back'
+            USING ERRCODE = 'restrict_violation';
+    END IF;
+    RETURN OLD;
+END
+$$
+"""
+
 
 # To every service, at commit and once: there may be work for agents that wait. A service that wrote
 # it itself has said who it is.
@@ -43,7 +62,14 @@ STATEMENT_TRIGGERS = [
     ("assignments", "DELETE", "OLD", "note_holders"),
 ]
 
-EMPTIED = ["jobqueues", "jobs", "job_dependencies", "agents", "assignments", "tasks"]
+EMPTIED = {
+    "jobqueues": "note_everything",
+    "jobs": "note_emptied",
+    "job_dependencies": "note_everything",
+    "agents": "note_emptied",
+    "assignments": "note_everything",
+    "tasks": "note_everything",
+}
 
 # Of these tables most updates are no news: a sign of life, or the fullpath in all queues below one
 # that moves. A row trigger that looks before it is called costs nothing then.
@@ -112,10 +138,16 @@ def upgrade() -> None:
             f"CREATE TRIGGER note_{event.lower()} AFTER {event} ON {table} "
             f"REFERENCING {rows} TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION {function}()"
         )
-    for table in EMPTIED:
+    for table, function in EMPTIED.items():
         op.execute(
             f"CREATE TRIGGER note_truncate AFTER TRUNCATE ON {table} "
-            "FOR EACH STATEMENT EXECUTE FUNCTION note_everything()"
+            f"FOR EACH STATEMENT EXECUTE FUNCTION {function}()"
+        )
+    for table, (function, column) in GUARDS.items():
+        op.execute(guard(function, column))
+        op.execute(
+            f"CREATE TRIGGER {function} BEFORE DELETE ON {table} FOR EACH ROW "
+            f"EXECUTE FUNCTION {function}()"
         )
     for table, (function, columns) in ROW_TRIGGERS.items():
         old, new = (
@@ -156,6 +188,9 @@ def downgrade() -> None:
         op.execute(f"DROP TRIGGER note_truncate ON {table}")
     for table in ROW_TRIGGERS:
         op.execute(f"DROP TRIGGER note_update ON {table}")
+    for table, (function, _) in GUARDS.items():
+        op.execute(f"DROP TRIGGER {function} ON {table}")
+        op.execute(f"DROP FUNCTION {function}()")
     for name in FUNCTIONS:
         op.execute(f"DROP FUNCTION {name}()")
     op.drop_table("farm_changes_kept")

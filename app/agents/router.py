@@ -3,9 +3,10 @@
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Depends, Query, Request, Response
 
 from app.agents import service
+from app.agents.pulse import Pulse
 from app.agents.schemas import (
     Agent,
     AgentChange,
@@ -23,6 +24,14 @@ from app.fields import Limit, Page, page_of
 from app.policy.states import AgentState
 
 router = APIRouter(prefix="/agents", tags=["agents"])
+
+
+def the_pulse(request: Request) -> Pulse:
+    pulse: Pulse = request.app.state.pulse
+    return pulse
+
+
+ThePulse = Annotated[Pulse, Depends(the_pulse)]
 
 
 @router.post(
@@ -87,14 +96,10 @@ async def remove(agent_id: UUID, connection: Transaction, caller: Caller) -> Non
 
 @router.post("/{agent_id}/heartbeat", summary="Give a sign of life", responses=responses(404))
 async def heartbeat(
-    agent_id: UUID,
-    connection: Transaction,
-    settings: Configured,
-    caller: Caller,
-    asked: Heartbeat | None = None,
+    agent_id: UUID, pulse: ThePulse, caller: Caller, asked: Heartbeat | None = None
 ) -> HeartbeatAnswer:
     """Renews the lease of what the agent holds, and says what it shall stop.
 
     An agent that was offline is online again, unless it is disabled. 404: register again.
     """
-    return await service.heartbeat(connection, agent_id, asked or Heartbeat(), settings, caller)
+    return await pulse.beat(agent_id, asked or Heartbeat(), caller)

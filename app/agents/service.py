@@ -13,8 +13,6 @@ from app.agents.schemas import (
     AgentChange,
     AgentRegister,
     AssignmentBrief,
-    Heartbeat,
-    HeartbeatAnswer,
 )
 from app.db.engine import lock_farm
 from app.db.refusals import refused_as
@@ -62,7 +60,7 @@ async def register(
     with refused_as(_taken(asked)):
         if known:
             await store.change(connection, agent_id, facts)
-            await store.come_online(connection, agent_id, None, settings.lease_seconds)
+            await store.come_online(connection, [(agent_id, None)], settings.lease_seconds)
         else:
             own = {"keeps_id": asked.id is not None}
             await store.add(connection, agent_id, facts | own, settings.lease_seconds)
@@ -113,42 +111,6 @@ async def remove(connection: AsyncConnection, agent_id: UUID, caller: str) -> No
         await record(connection, caller, "agent.deleted", agent_id=agent_id, detail=detail)
 
 
-async def heartbeat(
-    connection: AsyncConnection,
-    agent_id: UUID,
-    asked: Heartbeat,
-    settings: Settings,
-    caller: str,
-) -> HeartbeatAnswer:
-    """Renew the lease, and say what to stop. Only an agent that was offline takes the farm lock."""
-    lease = await store.renew(connection, agent_id, asked.free_ram, settings.lease_seconds)
-    if lease is None:
-        lease = await _return(connection, agent_id, asked, settings, caller)
-    return HeartbeatAnswer(
-        lease_seconds=settings.lease_seconds,
-        heartbeat_seconds=settings.heartbeat_seconds,
-        lease_expires_at=lease["lease_expires_at"],
-        state=agent_state(lease["mode"], online=lease["online"]),
-        stop=await store.to_stop(connection, agent_id, asked.assignment_id),
-    )
-
-
-async def _return(
-    connection: AsyncConnection,
-    agent_id: UUID,
-    asked: Heartbeat,
-    settings: Settings,
-    caller: str,
-) -> RowMapping:
-    """The lease of an agent that was offline: it may have work again."""
-    await lock_farm(connection)
-    lease = await store.come_online(connection, agent_id, asked.free_ram, settings.lease_seconds)
-    if lease is None:
-        raise _not_found(agent_id)
-    await record(connection, caller, "agent.returned", agent_id=agent_id)
-    return lease
-
-
 def _taken(asked: AgentRegister) -> dict[str, AppError]:
     where = f"{asked.hostname}:{asked.port}"
     refusal = AgentAddressTaken(f"another agent is at {where}: delete it, or take another port")
@@ -158,12 +120,8 @@ def _taken(asked: AgentRegister) -> dict[str, AppError]:
 async def _row(connection: AsyncConnection, agent_id: UUID) -> RowMapping:
     row = await store.get(connection, agent_id)
     if row is None:
-        raise _not_found(agent_id)
+        raise AgentNotFound.of(agent_id)
     return row
-
-
-def _not_found(agent_id: UUID) -> AgentNotFound:
-    return AgentNotFound(f"there is no agent {agent_id}: register it with POST /agents")
 
 
 def _agent(row: RowMapping) -> Agent:

@@ -5,7 +5,7 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import RowMapping, delete, func, insert, text, update
+from sqlalchemy import RowMapping, TextClause, delete, func, insert, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.db.tables import agents
@@ -38,6 +38,10 @@ ORDER BY id = :id DESC NULLS LAST, time_registered, id
 LIMIT 1
 """)
 
+_BEATS = (
+    "beats AS (SELECT * FROM unnest(CAST(:ids AS uuid[]), CAST(:rams AS int[])) AS b (id, ram))"
+)
+
 # A sign of life. An agent that holds nothing may have a longer lease, for the poll that waits.
 _SIGN_OF_LIFE = """
 UPDATE agents SET online = true, last_seen = clock_timestamp(),
@@ -47,11 +51,26 @@ UPDATE agents SET online = true, last_seen = clock_timestamp(),
             SELECT FROM assignments WHERE agent_id = agents.id AND ended_at IS NULL
         ) THEN lease_expires_at END
     ),
-    free_ram = coalesce(:free_ram, free_ram)
-WHERE id = :id
+    free_ram = coalesce(b.ram, free_ram)
+FROM found f JOIN beats b ON b.id = f.id WHERE agents.id = f.id
+RETURNING agents.id, mode, agents.online, lease_expires_at, NOT f.online AS returned
 """
-_RENEW = text(f"{_SIGN_OF_LIFE} AND online RETURNING mode, online, lease_expires_at")
-_COME_ONLINE = text(f"{_SIGN_OF_LIFE} RETURNING mode, online, lease_expires_at")
+
+# Without the farm lock nobody may wait here for a row: two that took several in another order would
+# wait for each other.
+_RENEW = text(f"""
+WITH {_BEATS}, found AS (
+    SELECT g.id, g.online FROM agents g JOIN beats b ON b.id = g.id
+    WHERE g.online FOR UPDATE OF g SKIP LOCKED
+)
+{_SIGN_OF_LIFE}
+""")
+_COME_ONLINE = text(f"""
+WITH {_BEATS}, found AS (
+    SELECT g.id, g.online FROM agents g JOIN beats b ON b.id = g.id FOR UPDATE OF g
+)
+{_SIGN_OF_LIFE}
+""")
 
 _PAGE = text(f"""{_SHOWN}
 WHERE (CAST(:after AS uuid) IS NULL OR g.id > :after)
@@ -60,19 +79,22 @@ WHERE (CAST(:after AS uuid) IS NULL OR g.id > :after)
 ORDER BY g.id LIMIT :limit
 """)
 
-# What the agent may still be working on and shall not: what was taken back since it last asked for
+# What an agent may still be working on and shall not: what was taken back since it last asked for
 # work, and what it says it works on if that is over or not its own.
 _STOP = text("""
-SELECT s.id FROM agents g, LATERAL (
+WITH beats AS (
+    SELECT * FROM unnest(CAST(:ids AS uuid[]), CAST(:reported AS bigint[])) AS b (id, reported)
+)
+SELECT g.id AS agent_id, s.id FROM beats b JOIN agents g ON g.id = b.id, LATERAL (
     SELECT * FROM assignments WHERE agent_id = g.id ORDER BY id DESC LIMIT 1
 ) s
-WHERE g.id = :id AND s.ended_at > coalesce(g.last_asked, g.time_registered)
+WHERE s.ended_at > coalesce(g.last_asked, g.time_registered)
     AND s.ended_because NOT IN ('completed', 'released')
 UNION
-SELECT CAST(:reported AS bigint) WHERE CAST(:reported AS bigint) IS NOT NULL AND NOT EXISTS (
-    SELECT FROM assignments WHERE id = :reported AND agent_id = :id AND ended_at IS NULL
+SELECT b.id, b.reported FROM beats b WHERE b.reported IS NOT NULL AND NOT EXISTS (
+    SELECT FROM assignments WHERE id = b.reported AND agent_id = b.id AND ended_at IS NULL
 )
-ORDER BY 1
+ORDER BY 2
 """)
 
 
@@ -112,26 +134,42 @@ async def page(
     return (await connection.execute(_PAGE, values)).mappings().all()
 
 
+# An agent and its free memory in MB, None where it did not say.
+Beats = Sequence[tuple[UUID, int | None]]
+
+
 async def renew(
-    connection: AsyncConnection, agent_id: UUID, free_ram: int | None, lease_seconds: float
-) -> RowMapping | None:
-    """Renew the lease of an agent that has one; None where it has none, or is not there."""
-    values = {"id": agent_id, "free_ram": free_ram, "lease_seconds": lease_seconds}
-    return (await connection.execute(_RENEW, values)).mappings().one_or_none()
+    connection: AsyncConnection, beats: Beats, lease_seconds: float
+) -> Sequence[RowMapping]:
+    """Renew the leases of agents that have one, but for rows that somebody else holds just now."""
+    return await _live(connection, _RENEW, beats, lease_seconds)
 
 
 async def come_online(
-    connection: AsyncConnection, agent_id: UUID, free_ram: int | None, lease_seconds: float
-) -> RowMapping | None:
-    """Give an agent a lease; None where there is no such agent."""
-    values = {"id": agent_id, "free_ram": free_ram, "lease_seconds": lease_seconds}
-    return (await connection.execute(_COME_ONLINE, values)).mappings().one_or_none()
+    connection: AsyncConnection, beats: Beats, lease_seconds: float
+) -> Sequence[RowMapping]:
+    """Give agents a lease; `returned` are those that had none. The caller holds the farm lock."""
+    return await _live(connection, _COME_ONLINE, beats, lease_seconds)
 
 
-async def to_stop(connection: AsyncConnection, agent_id: UUID, reported: int | None) -> list[int]:
-    """Assignments that the agent may still be working on and shall not, by id."""
-    found = await connection.scalars(_STOP, {"id": agent_id, "reported": reported})
-    return list(found.all())
+async def _live(
+    connection: AsyncConnection, statement: TextClause, beats: Beats, lease_seconds: float
+) -> Sequence[RowMapping]:
+    ids, rams = zip(*beats, strict=True)
+    values = {"ids": list(ids), "rams": list(rams), "lease_seconds": lease_seconds}
+    return (await connection.execute(statement, values)).mappings().all()
+
+
+async def to_stop(
+    connection: AsyncConnection, reported: Sequence[tuple[UUID, int | None]]
+) -> Sequence[RowMapping]:
+    """Assignments (agent_id, id) that these agents may still be working on and shall not.
+
+    Each agent comes with the assignment that it says it works on.
+    """
+    ids, assignment_ids = zip(*reported, strict=True)
+    values = {"ids": list(ids), "reported": list(assignment_ids)}
+    return (await connection.execute(_STOP, values)).mappings().all()
 
 
 async def remove(connection: AsyncConnection, agent_id: UUID) -> RowMapping | None:

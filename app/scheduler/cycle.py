@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -31,6 +31,10 @@ from app.settings import Settings
 class AgentNotFound(NotFound):
     code = "agent_not_found"
 
+    @classmethod
+    def of(cls, agent_id: UUID) -> "AgentNotFound":
+        return cls(f"there is no agent {agent_id}: register it with POST /agents")
+
 
 class AgentDisabled(Conflict):
     code = "agent_disabled"
@@ -53,10 +57,6 @@ Outcome = Assignment | AppError | None
 Status = AssignmentStatus | AppError
 
 
-def nobody() -> Iterable[UUID]:
-    return ()
-
-
 @dataclass(slots=True)
 class Round:
     """The calls of a cycle and what comes of them; at most one poll an agent.
@@ -67,7 +67,7 @@ class Round:
 
     asked: Sequence[AssignRequest] = ()
     told: Sequence[Report] = ()
-    waiting: Callable[[], Iterable[UUID]] = nobody
+    waiting: Collection[UUID] = ()
     outcomes: dict[UUID, Outcome] = field(default_factory=dict)
     over: dict[UUID, Outcome] = field(default_factory=dict)
     statuses: list[Status] = field(default_factory=list)
@@ -84,15 +84,19 @@ class Cycles:
     def __init__(self, kept: KeptFarm, settings: Settings) -> None:
         self.kept = kept
         self.settings = settings
+        self.begun = False
         self._left_open = 0
         self._bits = 0  # how often they were given anew until then
+        self._barred: set[UUID] = set()
 
     async def run(self, connection: asyncpg.Connection, this: Round) -> None:
-        """Serve the round and commit. If it raises, the kept farm is not to be used again.
+        """Serve the round and commit. If it raises once `begun`, the kept farm is of no more use.
 
         What can be thought while the database works is thought then.
         """
+        self.begun = False
         await store.begin(connection)
+        self.begun = True
         await self.kept.catch_up(connection)
         self._meet(this)
         said = await self._count_reports(connection, this)
@@ -105,15 +109,14 @@ class Cycles:
 
     async def refresh(self, connection: asyncpg.Connection) -> bool:
         """Take in what others did, with no lock; True if that may be work for those that wait."""
+        self.begun = True
         async with connection.transaction(isolation="repeatable_read", readonly=True):
             await self.kept.catch_up(connection)
-        return self._more_is_open()
+        return self._more_is_open() or bool(self._barred or self.kept.changed_agents)
 
     def _more_is_open(self) -> bool:
         farm = self.kept.farm
-        if farm.kinds.given_anew != self._bits:
-            return True
-        return self.kept.retry or bool(farm.standing & ~self._left_open)
+        return farm.kinds.given_anew != self._bits or bool(farm.standing & ~self._left_open)
 
     def _meet(self, this: Round) -> None:
         """Look the agents up; those that are not there or may not ask have their refusal."""
@@ -128,7 +131,7 @@ class Cycles:
     def _may_ask(self, agent_id: UUID) -> KeptAgent | AppError:
         agent = self.kept.agents.get(agent_id)
         if agent is None:
-            return AgentNotFound(f"there is no agent {agent_id}: register it with POST /agents")
+            return AgentNotFound.of(agent_id)
         if agent.mode == Mode.DISABLED:
             return AgentDisabled(
                 f"agent {agent_id} is disabled: an operator has to enable it first"
@@ -205,17 +208,29 @@ class Cycles:
 
     def _pick(self, this: Round) -> None:
         """Pick for each idle agent in turn: those that wait from before, then those that ask."""
-        tried = self._more_is_open()
-        for agent_id in this.waiting() if tried else ():
+        for agent_id in self._to_be_tried(this.waiting):
             self._pick_for_waiting(this, agent_id)
         for agent_id, agent in this.agents.items():
             if agent_id not in this.outcomes:
                 this.outcomes[agent_id] = None
                 self._pick_for(this, agent)
-        open_now = self.kept.farm.standing
-        self._left_open = open_now if tried else open_now & self._left_open
-        self._bits = self.kept.farm.kinds.given_anew
-        self.kept.retry = False
+        self._left_open &= self.kept.farm.standing
+
+    def _to_be_tried(self, waiting: Collection[UUID]) -> Iterable[UUID]:
+        """Those of the waiting that may get work now, in the order in which they asked.
+
+        All of them if more is open than when the last one got nothing. Else those that changed, and
+        those that are barred from what is open: they failed its tasks, and who else could do them
+        changes with every report and every agent.
+        """
+        farm = self.kept.farm
+        some = self._barred | self.kept.changed_agents
+        self._barred, self.kept.changed_agents = set(), set()
+        if self._more_is_open():
+            self._left_open = farm.standing
+            self._bits = farm.kinds.given_anew
+            return list(waiting)
+        return [agent_id for agent_id in waiting if agent_id in some] if some else ()
 
     def _pick_for_waiting(self, this: Round, agent_id: UUID) -> None:
         found = self._may_ask(agent_id)
@@ -230,9 +245,12 @@ class Cycles:
         if agent.held is not None:
             this.held.append(agent.held)
         elif agent.mode == Mode.ENABLED:
-            work = assign(self.kept.farm, agent.facts)
+            farm = self.kept.farm
+            work = assign(farm, agent.facts)
             if work is not None:
                 this.grants.append((agent, work[0].id, work[1]))
+            elif farm.standing & farm.kinds.met_by(agent.facts):
+                self._barred.add(agent.facts.id)
 
     async def _write(self, connection: asyncpg.Connection, this: Round) -> datetime:
         """Write what was decided, and read what the answers need beside it."""

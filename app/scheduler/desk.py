@@ -1,7 +1,6 @@
 """The desk: where polls of this process wait, and the one loop that serves them in cycles."""
 
 import asyncio
-from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -22,6 +21,8 @@ from app.scheduler.schemas import Assignment, AssignmentStatus, AssignRequest
 from app.settings import Settings
 
 log = structlog.get_logger()
+
+RETRY_SECONDS = 1
 
 
 @dataclass(slots=True, eq=False)
@@ -93,7 +94,7 @@ class Desk:
         """Answer every waiting poll, and let none wait from now on."""
         self._closing = True
         for poll in list(self._waiting.values()):
-            poll.give(None)
+            self._end(poll)
 
     @property
     def waiting(self) -> int:
@@ -125,7 +126,7 @@ class Desk:
         if not asked and not told and not (stirred and await self._refreshed()):
             return
         this = Round(
-            [poll.request for poll in asked], [one.report for one in told], self._who_waits
+            [poll.request for poll in asked], [one.report for one in told], self._waiting.keys()
         )
         failed = await self._run(this)
         if failed is not None:
@@ -138,9 +139,13 @@ class Desk:
         try:
             cycles = await self._ready()
             more = await cycles.refresh(await self._driver())
+        except Outdated:
+            await self._start_over()
+            more = True
         except Exception as failed:  # noqa: BLE001  # whatever it is, the desk goes on
             log.warning("refresh_failed", error=_first_line(failed))
             await self._start_over()
+            asyncio.get_running_loop().call_later(RETRY_SECONDS, self.stir)
             return False
         return more and bool(self._waiting)
 
@@ -148,11 +153,11 @@ class Desk:
         """Run a cycle; what made it fail, if it did."""
         try:
             with metrics.CYCLE_SECONDS.time():
-                cycles = await self._ready()
-                await cycles.run(await self._driver(), this)
-        except Outdated:
-            await self._start_over()
-            return await self._run(this)
+                try:
+                    await (await self._ready()).run(await self._driver(), this)
+                except Outdated:
+                    await self._start_over()
+                    await (await self._ready()).run(await self._driver(), this)
         except Exception as failed:  # noqa: BLE001  # whatever it is, polls must be answered
             log.warning("cycle_failed", polls=len(this.asked), error=_first_line(failed))
             await self._start_over()
@@ -174,8 +179,8 @@ class Desk:
         return await driver_of(self._connection)
 
     async def _start_over(self) -> None:
-        """Forget the kept farm: it may have what the database has not."""
-        if self._cycles is not None:
+        """Forget the kept farm, unless nothing began: it may have what the database has not."""
+        if self._cycles is not None and self._cycles.begun:
             self._cycles = None
             collect_former()
         if self._connection is None:
@@ -239,9 +244,6 @@ class Desk:
         taken, self._told = self._told, []
         return [one for one in taken if not one.answer.done()]
 
-    def _who_waits(self) -> Iterator[UUID]:
-        return (agent_id for agent_id, poll in self._waiting.items() if not poll.answer.done())
-
     def _may_wait(self, poll: Poll) -> bool:
         left = poll.deadline - asyncio.get_running_loop().time()
         return left > 0 and not self._closing and not poll.answer.done()
@@ -251,8 +253,19 @@ class Desk:
         # It waits on with what it reported counted: nothing of it is kept.
         poll.request = poll.request.model_copy(update={"results": []})
         loop = asyncio.get_running_loop()
-        poll.alarm = loop.call_at(poll.deadline, poll.give, None)
-        poll.watch = loop.create_task(_hung_up(poll))
+        poll.alarm = loop.call_at(poll.deadline, self._end, poll)
+        poll.watch = loop.create_task(self._watch(poll))
+
+    async def _watch(self, poll: Poll) -> None:
+        """End the poll when its client is gone; the body was read, so nothing else can come."""
+        while (await poll.receive())["type"] != "http.disconnect":
+            pass
+        self._end(poll)
+
+    def _end(self, poll: Poll) -> None:
+        """It got nothing, and waits no more."""
+        self._forget(poll)
+        poll.give(None)
 
     def _forget(self, poll: Poll) -> None:
         if poll.alarm is not None and poll.watch is not None:
@@ -260,13 +273,6 @@ class Desk:
             poll.watch.cancel()
         if self._waiting.get(poll.request.agent_id) is poll:
             del self._waiting[poll.request.agent_id]
-
-
-async def _hung_up(poll: Poll) -> None:
-    """End the poll when its client is gone; the body has been read, so nothing else can come."""
-    while (await poll.receive())["type"] != "http.disconnect":
-        pass
-    poll.give(None)
 
 
 def give(answer: asyncio.Future[Any], outcome: object) -> None:

@@ -20,10 +20,15 @@ from app.errors import Unavailable
 # How long changes are kept at least. Who has not read for longer reads the whole farm again.
 KEPT_SECONDS = 60
 
+# Transactions of another server, in a database restored from a dump, may be ahead of this one's:
+# whatever is not below the end of the present snapshot never happened here.
 _READ = """
-WITH news AS MATERIALIZED (
+WITH present AS MATERIALIZED (
+    SELECT CAST(CAST(pg_snapshot_xmax(pg_current_snapshot()) AS text) AS bigint) AS end_of
+),
+news AS MATERIALIZED (
     SELECT queues, jobs, agents FROM farm_changes
-    WHERE xid >= $2 AND xid <> $3
+    WHERE xid >= $2 AND xid <> $3 AND xid < (SELECT end_of FROM present)
         AND NOT pg_visible_in_snapshot(
             CAST(CAST(xid AS text) AS xid8), CAST(CAST($1 AS text) AS pg_snapshot)
         )
@@ -31,7 +36,7 @@ WITH news AS MATERIALIZED (
 SELECT CAST(pg_current_snapshot() AS text) AS snapshot,
     pg_postmaster_start_time() AS server,
     (SELECT version_num FROM alembic_version) AS revision,
-    (SELECT since FROM farm_changes_kept) AS since,
+    (SELECT since FROM farm_changes_kept, present WHERE since < end_of) AS since,
     EXISTS(SELECT FROM news WHERE num_nonnulls(queues, jobs, agents) = 0) AS everything,
     ARRAY(SELECT DISTINCT unnest(queues) FROM news) AS queues,
     ARRAY(SELECT DISTINCT unnest(jobs) FROM news) AS jobs,
@@ -48,7 +53,10 @@ UPDATE farm_changes_kept SET since = next, moved_at = clock_timestamp(),
 WHERE moved_at < clock_timestamp() - make_interval(secs => :seconds)
 RETURNING since
 """)
-_FORGET = text("DELETE FROM farm_changes WHERE xid < :since")
+_FORGET = text("""
+DELETE FROM farm_changes WHERE xid < :since
+    OR xid >= CAST(CAST(pg_snapshot_xmax(pg_current_snapshot()) AS text) AS bigint)
+""")
 
 
 class Outdated(Exception):
@@ -88,7 +96,8 @@ async def start(connection: asyncpg.Connection) -> Seen:
 async def read(connection: asyncpg.Connection, last: Seen) -> News:
     """What is new. Raises `Outdated`, and `Unavailable` where the schema is another release's."""
     row = await _row(connection, last.snapshot, last.oldest, last.own)
-    if row["everything"] or row["server"] != last.server or row["since"] > last.oldest:
+    too_late = row["since"] is not None and row["since"] > last.oldest
+    if row["everything"] or row["server"] != last.server or too_late:
         raise Outdated
     return News(Seen(row["snapshot"], row["server"]), row["queues"], row["jobs"], row["agents"])
 

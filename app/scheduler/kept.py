@@ -70,8 +70,8 @@ class KeptJob:
 class KeptFarm:
     """Queues, unfinished jobs, agents and active assignments by their ids, over the policy's farm.
 
-    `retry` says that agents changed or tasks failed: agents that wait may have work by that though
-    no more is open than before.
+    `changed_agents` collects those that others changed: they may have work by that though no more
+    is open than before.
     """
 
     def __init__(self, seen: feed.Seen) -> None:
@@ -83,7 +83,7 @@ class KeptFarm:
         self.held: dict[int, Holding] = {}
         self.children: dict[int, set[int]] = defaultdict(set)  # of a job that is not done
         self.told = Told()
-        self.retry = True
+        self.changed_agents: set[UUID] = set()
 
     @classmethod
     async def load(cls, connection: asyncpg.Connection) -> "KeptFarm":
@@ -141,7 +141,6 @@ class KeptFarm:
         if becomes is TaskState.WAITING:
             kept.job.waiting.add([ordinal])
             kept.job.failed_by[ordinal] = failed_by
-            self.retry = True
         else:
             kept.unfinished -= 1
             kept.undone -= becomes is TaskState.DONE
@@ -202,10 +201,9 @@ class KeptFarm:
             kept = self._add_job(row, failed.get(row["id"], {}))
             kept.job.assigned = agents.get(row["id"], 0)
             self.farm.hang(kept.job, self._queue(row["job_queue_id"]))
-            self.retry = self.retry or bool(kept.job.failed_by)
 
     def _take_agents(self, ids: Collection[UUID], rows: Sequence[Mapping[str, Any]]) -> None:
-        self.retry = True
+        self.changed_agents.update(ids)
         found = {row["id"]: row for row in rows}
         for agent_id in ids:
             agent = self.agents.pop(agent_id, None)

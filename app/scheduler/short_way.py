@@ -57,7 +57,7 @@ def _is_poll(scope: Scope) -> bool:
     if scope["method"] != "POST" or scope["path"] != scope.get("root_path", "") + PATH:
         return False
     return any(
-        name == b"content-type" and value.startswith(b"application/json")
+        name == b"content-type" and value.partition(b";")[0].strip().lower() == b"application/json"
         for name, value in scope["headers"]
     )
 

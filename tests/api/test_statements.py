@@ -61,6 +61,7 @@ async def test_a_list_of_jobs_has_as_many_statements_for_many_as_for_one(
     farm: Farm, app: FastAPI
 ) -> None:
     parent = await farm.job("first")
+    await farm.job("second", parents=[parent["id"]])
     with recorded(app) as few:
         await farm.get("/jobs")
     for number in range(20):

@@ -25,16 +25,22 @@ BY_HAND = [
     "UPDATE jobqueues SET prefer_running_jobs = NOT prefer_running_jobs WHERE id % 2 = 1",
     "UPDATE jobqueues SET maximum_agents = NULL, minimum_agents = 1 WHERE id % 3 = 0",
     "UPDATE jobqueues SET parent_jobqueue_id = NULL WHERE id % 4 = 0",
-    "INSERT INTO jobqueues (name, fullpath) SELECT 'x' || n, '/x' || n FROM (SELECT count(*) AS n"
-    " FROM jobqueues) c ON CONFLICT DO NOTHING",
+    """INSERT INTO jobqueues (name, fullpath) SELECT 'x' || n, '/x' || n
+    FROM (SELECT count(*) AS n FROM jobqueues) c ON CONFLICT DO NOTHING""",
     "UPDATE jobs SET priority = id % 3, batch = 1 + id % 2, requeue = -1",
     "UPDATE jobs SET required_tags = '{gpu}' WHERE id % 6 = 0",
     "DELETE FROM job_dependencies WHERE job_id % 2 = 0",
-    "DELETE FROM jobs WHERE id % 7 = 0 AND NOT EXISTS (SELECT FROM assignments a"
-    " WHERE a.job_id = jobs.id AND a.ended_at IS NULL)",
+    """DELETE FROM jobs WHERE id % 7 = 0 AND NOT EXISTS (
+        SELECT FROM assignments a WHERE a.job_id = jobs.id AND a.ended_at IS NULL
+    )""",
     "UPDATE agents SET tags = '{linux}', cpus = 4 WHERE port IS NULL AND mode = 'enabled'",
     "UPDATE agents SET free_ram = 100 WHERE hostname = 'h1'",
 ]
+
+LEASES_RUN_OUT = text("""
+UPDATE agents SET lease_expires_at = clock_timestamp() - interval '1 second'
+WHERE abs(hashtext(CAST(id AS text))) % :share = 0
+""")
 
 
 @dataclass
@@ -47,12 +53,14 @@ class Player:
     agents: list[str] = field(default_factory=list)
     queues: list[int] = field(default_factory=list)
     jobs: list[int] = field(default_factory=list)
+    held: dict[str, Json] = field(default_factory=dict)
     given: list[Json] = field(default_factory=list)  # the latest assignments, ended or not
 
     async def step(self) -> str:
         steps: list[Callable[[], Awaitable[None]]] = [
-            *[self.poll] * 8, *[self.report] * 8, *[self.together] * 4, *[self.submit] * 3,
-            *[self.make_queue] * 2, self.register, self.register, self.release, self.heartbeat,
+            *[self.work] * 12, *[self.poll] * 5, *[self.report] * 5, *[self.together] * 4,
+            *[self.submit] * 3, *[self.make_queue] * 2, *[self.register] * 2,
+            self.release, self.heartbeat,
             self.change_agent, self.change_agent, self.forget_agent, self.change_queue,
             self.change_queue, self.move_queue, self.forget_queue, self.submit_batch,
             self.change_job, self.change_job, self.pause, self.resume, self.rerun,
@@ -90,6 +98,18 @@ class Player:
         if answer and "tasks" in answer:
             self.given = [*self.given[-12:], answer]
 
+    async def work(self) -> None:
+        """All agents, in whatever order: what they hold they mostly do, and ask for more."""
+        for agent_id in self.chance.sample(self.agents, k=min(6, len(self.agents))):
+            body: Json = {"agent_id": agent_id}
+            if held := self.held.pop(agent_id, None):
+                state = self.chance.choice(["done", "done", "done", "failed"])
+                said = [{"task_id": task["id"], "state": state} for task in held["tasks"]]
+                body |= {"assignment_id": held["id"], "results": said}
+            answer = await self.call("POST", "/assign", body)
+            if answer:
+                self.held[agent_id] = answer
+
     async def report(self) -> None:
         given = self.one(self.given[-6:])
         if given:
@@ -111,28 +131,23 @@ class Player:
             await self.call("POST", f"/assignments/{given['id']}/release")
 
     async def heartbeat(self) -> None:
-        sign = {"free_ram": self.chance.choice([None, 10, 100, 8_000])}
+        sign: Json = {"free_ram": self.chance.choice([None, 10, 100, 8_000])}
         await self.call("POST", f"/agents/{self.one(self.agents) or uuid4()}/heartbeat", sign)
 
     async def lose_leases(self) -> None:
-        share = self.chance.choice([2, 3])
+        share = {"share": self.chance.choice([2, 3])}
         async with self.engine.begin() as connection:
-            await connection.execute(
-                text(
-                    "UPDATE agents SET lease_expires_at = clock_timestamp() - interval '1 second'"
-                    f" WHERE abs(hashtext(id::text)) % {share} = 0"
-                )
-            )
+            await connection.execute(LEASES_RUN_OUT, share)
         async with self.engine.begin() as connection:
             await reap(connection)
 
     # --- operators ---
 
     async def change_agent(self) -> None:
-        change = self.chance.choice(
+        change: Json = self.chance.choice(
             [
                 {"tags": self.some(TAGS)},
-                *[{"state": s} for s in ("draining", "disabled", "offline", "online", "online")],
+                *[{"state": s} for s in ("draining", "disabled", "offline", *["online"] * 5)],
                 {"free_ram": 50, "cpus": 2},
             ]
         )
@@ -178,7 +193,7 @@ class Player:
         self.jobs += [job["id"] for job in made["items"]] if made else []
 
     async def change_job(self) -> None:
-        change = self.chance.choice(
+        change: Json = self.chance.choice(
             [
                 self.limits(),
                 self.needs(),
@@ -204,8 +219,7 @@ class Player:
             await self.call("POST", f"/jobs/{self.a_job_id()}/rerun-failed")
 
     async def forget_job(self) -> None:
-        for job_id in self.some(self.jobs):
-            await self.call("DELETE", f"/jobs/{job_id}")
+        await self.call("DELETE", f"/jobs/{self.a_job_id()}")
 
     async def by_hand(self) -> None:
         async with self.engine.begin() as connection:
@@ -224,7 +238,7 @@ class Player:
     # --- what they choose ---
 
     def a_job(self) -> Json:
-        frames = self.chance.choice(["1", "1-2", "1-3", "1-6", "1-2,5-7", "1-9x2"])
+        frames = self.chance.choice(["1", "1", "1-2", "1-3", "1-6", "1-2,5-7", "1-9x2"])
         return (
             {"title": f"j{self.chance.randrange(1_000)}", "frames": frames}
             | {"job_queue_id": self.one([None, *self.queues]), "parents": self.some(self.jobs[-3:])}
@@ -240,7 +254,7 @@ class Player:
             "priority": self.chance.choice([0, 0, 1]),
             "weight": self.chance.choice([0, 1, 10, 10]),
             "minimum_agents": self.chance.choice([None, None, 0, 1]),
-            "maximum_agents": self.chance.choice([None, None, None, 1, 2, 0]),
+            "maximum_agents": self.chance.choice([None] * 6 + [1, 1, 2, 0]),
         }
 
     def needs(self) -> Json:

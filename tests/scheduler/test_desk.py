@@ -1,14 +1,13 @@
 """Who waits at the desk gets work as soon as there is any for it, and is left alone until then."""
 
 import asyncio
-from collections.abc import Callable
 from typing import Any
 
 import pytest
 from fastapi import FastAPI
 
 from app.policy.kinds import SPARE
-from app.scheduler import cycle
+from app.policy.pick import assign
 from app.scheduler.cycle import Report
 from app.scheduler.schemas import Result
 from app.settings import Settings
@@ -50,13 +49,12 @@ async def all_tasks(farm: Farm, hostname: str, state: str) -> Report:
 def tried(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """The agents for which work was looked for, in that order."""
     agents: list[Any] = []
-    assign: Callable[..., Any] = cycle.assign
 
     def counted(farm: Any, agent: Any) -> Any:
         agents.append(str(agent.id))
         return assign(farm, agent)
 
-    monkeypatch.setattr(cycle, "assign", counted)
+    monkeypatch.setattr("app.scheduler.cycle.assign", counted)
     return agents
 
 
@@ -134,6 +132,21 @@ async def test_a_waiting_agent_gets_a_task_that_it_failed_once_all_others_failed
     poll = await barred(farm, app, "a1")
     assert await farm.gets("a1") == "bad"
     assert not poll.done()
+    await farm.fail("a1")
+    assert await soon(poll) == "bad"
+
+
+async def test_a_waiting_agent_gets_what_all_failed_while_another_task_still_bars_it(
+    farm: Farm, app: FastAPI
+) -> None:
+    for hostname in ("a0", "a1"):
+        await farm.agent(hostname)
+    for title in ("bad", "worse"):
+        await farm.job(title, requeue=-1)
+        assert await farm.gets("a0") == title
+        await farm.fail("a0")
+    poll = await waits(farm, app, "a0")
+    assert await farm.gets("a1") == "bad"
     await farm.fail("a1")
     assert await soon(poll) == "bad"
 
@@ -217,23 +230,21 @@ async def test_a_kind_that_opens_again_is_tried_again(
 # --- kinds whose bits are given anew ---
 
 
-async def new_kinds_at_once(farm: Farm, count: int) -> list[int]:
+async def new_kinds_at_once(farm: Farm, count: int) -> None:
     jobs = [
-        {"title": f"k{n}", "start": 1, "end": 1, "required_tags": [f"tag{n}"]}
-        for n in range(count)
+        {"title": f"k{n}", "start": 1, "end": 1, "required_tags": [f"tag{n}"]} for n in range(count)
     ]
-    made = await farm.post("/jobs/batch", {"jobs": jobs})
-    return [job["id"] for job in made["items"]]
+    await farm.post("/jobs/batch", {"jobs": jobs})
 
 
 async def test_work_of_a_kind_that_has_the_bits_of_a_former_one_reaches_who_waits(
     farm: Farm, app: FastAPI
 ) -> None:
-    former = await new_kinds_at_once(farm, SPARE + 2)
+    await new_kinds_at_once(farm, SPARE + 2)
     await farm.agent("a0")
     poll = await waits(farm, app, "a0")
     connection = await app.state.engine.connect()
-    await connection.exec_driver_sql(f"DELETE FROM jobs WHERE id IN ({str(former)[1:-1]})")
+    await connection.exec_driver_sql("DELETE FROM jobs WHERE title LIKE 'k%'")
     await connection.exec_driver_sql("SELECT pg_notify('farmqueue', '')")
     await farm.job("elsewhere", paused=True)
     await connection.commit()  # only now all kinds are gone; the next job has the bits of one
@@ -242,18 +253,16 @@ async def test_work_of_a_kind_that_has_the_bits_of_a_former_one_reaches_who_wait
     assert await soon(poll) == "mine"
 
 
-async def test_bits_freed_and_given_anew_in_one_look_hide_no_work(
-    farm: Farm, app: FastAPI
-) -> None:
-    former = await new_kinds_at_once(farm, SPARE + 2)
+async def test_bits_freed_and_given_anew_in_one_look_hide_no_work(farm: Farm, app: FastAPI) -> None:
+    await new_kinds_at_once(farm, SPARE + 2)
     await farm.agent("a0")
     poll = await waits(farm, app, "a0")
     kinds = app.state.desk._cycles.kept.farm.kinds
     bits, given = kinds.open_bits, kinds.given_anew
     async with app.state.engine.begin() as connection:
-        await connection.exec_driver_sql(f"DELETE FROM jobs WHERE id IN ({str(former)[1:-1]})")
+        await connection.exec_driver_sql("DELETE FROM jobs WHERE title LIKE 'k%'")
         await connection.exec_driver_sql(
-            "INSERT INTO jobs (title, frames, \"start\", \"end\", \"by\", tasks_total, waiting)"
+            'INSERT INTO jobs (title, frames, "start", "end", "by", tasks_total, waiting)'
             " VALUES ('mine', '1', 1, 1, 1, 1, '{[0,1)}')"
         )
         await connection.exec_driver_sql("SELECT pg_notify('farmqueue', '')")

@@ -52,7 +52,7 @@ def of_job(title: str, action: str, **body: Any) -> Edit:
 EDITS: dict[str, tuple[Edit, set[str]]] = {
     "a queue is made": (lambda f, _: f.queue("/new"), {"/new"}),
     "a queue is limited": (lambda f, _: f.set_queue("/films", maximum_agents=3), {"/films"}),
-    "a queue gets a name": (lambda f, _: f.set_queue("/films", name="x"), {"/films", "/films/one"}),
+    "a queue gets a name": (lambda f, _: f.set_queue("/films", name="x"), {"/films"}),
     "a queue moves": (lambda f, _: f.set_queue("/films/one", parent="/"), {"/films/one"}),
     "a queue stays as it is": (lambda f, _: f.set_queue("/films", weight=10), set()),
     "a queue goes": (lambda f, _: delete(f, f"/jobqueues/{f.queues['/empty']}"), {"/empty"}),

@@ -59,6 +59,18 @@ async def test_who_looks_seldom_has_the_same_as_who_looks_at_every_change(
             await all_equal(client, app, witness)
 
 
+async def test_jobs_that_have_not_begun_change_their_turns_when_their_queue_prefers_others(
+    farm: Farm, app: FastAPI, database: str
+) -> None:
+    await farm.queue("/films")
+    for weight in (1, 2, 3):
+        await farm.job(f"weight {weight}", queue="/films", weight=weight)
+    async with watching(database) as witness:
+        for prefers in (True, False):
+            await farm.set_queue("/films", prefer_running_jobs=prefers)
+            await all_equal(farm.client, app, witness)
+
+
 @pytest.fixture
 async def two(database: str) -> AsyncIterator[list[tuple[FastAPI, Farm]]]:
     """Two services over one database, in this process."""

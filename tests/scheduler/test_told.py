@@ -51,7 +51,7 @@ async def test_a_change_of_a_job_is_told_with_its_next_task(
     await farm.agent("a0")
     before = await told_job(farm, "a0")
     assert kept(app).keys() == {before["id"]}
-    await farm.set_job("shot", **change)
+    await farm.patch(f"/jobs/{farm.jobs['shot']}", change)
     after = await told_job(farm, "a0")
     assert repr(after) == repr(before | change)  # 1, 1.0 and true are not the same to an agent
 
@@ -120,4 +120,4 @@ async def test_what_takes_too_much_room_is_forgotten_and_told_all_the_same(
             sizes.append(len(kept(app)))
             await told_is_true(witness.connection, app.state.desk._cycles.kept)
     assert max(sizes) <= 4
-    assert min(sizes) == 0
+    assert sizes.count(1) > 1  # it began anew

@@ -1,0 +1,126 @@
+"""The pulse of the farm: heartbeats that came meanwhile are served together.
+
+A sign of life needs no farm lock. A row that somebody else holds at that moment, an agent that was
+offline, or one that is not there, is left to a second step, which has the lock.
+"""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from uuid import UUID
+
+from sqlalchemy import RowMapping
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from app.agents import store
+from app.agents.schemas import Heartbeat, HeartbeatAnswer
+from app.db.engine import lock_farm
+from app.history.store import record_all
+from app.policy.states import agent_state
+from app.scheduler.cycle import AgentNotFound
+from app.settings import Settings
+
+# At once: more would keep those that come next waiting.
+MOST = 1_000
+
+
+@dataclass(slots=True, eq=False)
+class Beat:
+    agent_id: UUID
+    asked: Heartbeat
+    caller: str
+    answer: asyncio.Future[HeartbeatAnswer]
+
+
+@dataclass(slots=True, eq=False)
+class Pulse:
+    """Heartbeats of one process, served by whoever finds that nobody serves."""
+
+    engine: AsyncEngine
+    settings: Settings
+    _beats: list[Beat] = field(default_factory=list)
+    _serving: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    async def beat(self, agent_id: UUID, asked: Heartbeat, caller: str) -> HeartbeatAnswer:
+        """Renew the agent's lease, and say what to stop. `AgentNotFound`: register it again."""
+        beat = Beat(agent_id, asked, caller, asyncio.get_running_loop().create_future())
+        self._beats.append(beat)
+        # Not ended with the call of one client: others are served with it.
+        await asyncio.shield(asyncio.ensure_future(self._until_answered(beat)))
+        return await beat.answer
+
+    async def _until_answered(self, beat: Beat) -> None:
+        async with self._serving:
+            while not beat.answer.done():
+                await self._serve(self._take())
+
+    def _take(self) -> list[Beat]:
+        """The next beats, one an agent."""
+        taken: dict[UUID, Beat] = {}
+        later: list[Beat] = []
+        for beat in self._beats:
+            if len(taken) < MOST and beat.agent_id not in taken:
+                taken[beat.agent_id] = beat
+            else:
+                later.append(beat)
+        self._beats = later
+        return list(taken.values())
+
+    async def _serve(self, beats: list[Beat]) -> None:
+        stop: dict[UUID, list[int]] = defaultdict(list)
+        try:
+            async with self.engine.begin() as connection:
+                leases = await self._leases(connection, beats)
+                reported = [(beat.agent_id, beat.asked.assignment_id) for beat in beats]
+                for row in await store.to_stop(connection, reported):
+                    stop[row["agent_id"]].append(row["id"])
+        except Exception as failed:  # noqa: BLE001  # whatever it is, each call must hear of it
+            for beat in beats:
+                _give(beat, failed)
+            return
+        for beat in beats:
+            if beat.agent_id in leases:
+                _give(beat, self._answer(leases[beat.agent_id], stop[beat.agent_id]))
+            else:
+                _give(beat, AgentNotFound.of(beat.agent_id))
+
+    async def _leases(
+        self, connection: AsyncConnection, beats: Sequence[Beat]
+    ) -> dict[UUID, RowMapping]:
+        """Renew what can be renewed at once; for the rest, with the farm lock."""
+        lease_seconds = self.settings.lease_seconds
+        rams = {beat.agent_id: beat.asked.free_ram for beat in beats}
+        renewed = await store.renew(connection, list(rams.items()), lease_seconds)
+        leases = {row["id"]: row for row in renewed}
+        rest = [(agent_id, ram) for agent_id, ram in rams.items() if agent_id not in leases]
+        if rest:
+            await lock_farm(connection)
+            rows = await store.come_online(connection, rest, lease_seconds)
+            leases |= {row["id"]: row for row in rows}
+            returned = {row["id"] for row in rows if row["returned"]}
+            events = [
+                {"actor": beat.caller, "action": "agent.returned", "agent_id": beat.agent_id}
+                for beat in beats
+                if beat.agent_id in returned
+            ]
+            await record_all(connection, events)
+        return leases
+
+    def _answer(self, lease: RowMapping, stop: list[int]) -> HeartbeatAnswer:
+        return HeartbeatAnswer(
+            lease_seconds=self.settings.lease_seconds,
+            heartbeat_seconds=self.settings.heartbeat_seconds,
+            lease_expires_at=lease["lease_expires_at"],
+            state=agent_state(lease["mode"], online=lease["online"]),
+            stop=stop,
+        )
+
+
+def _give(beat: Beat, outcome: HeartbeatAnswer | Exception) -> None:
+    if beat.answer.done():
+        return
+    if isinstance(outcome, Exception):
+        beat.answer.set_exception(outcome)
+    else:
+        beat.answer.set_result(outcome)
