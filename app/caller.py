@@ -5,7 +5,7 @@ from typing import Annotated
 from fastapi import Depends
 
 
-def caller() -> str:
+async def caller() -> str:
     """The name under which a request's changes are recorded."""
     return "api"
 

@@ -7,7 +7,7 @@ from fastapi import Depends, Request
 from app.settings import Settings
 
 
-def configured(request: Request) -> Settings:
+async def configured(request: Request) -> Settings:
     settings: Settings = request.app.state.settings
     return settings
 

@@ -24,14 +24,14 @@ from app.scheduler.desk import Desk
 from app.scheduler.listener import listen
 from app.scheduler.reaper import reap_for_ever
 from app.scheduler.router import router as work
-from app.scheduler.short_way import short_way
 from app.settings import Settings
+from app.short_way import short_way
 
 GRACE_SECONDS = 8
 
 
 class Service(FastAPI):
-    """The framework's app, with the short way of the call that every agent makes around it."""
+    """The framework's app, with the short way of the calls that every agent makes around it."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         scope["app"] = self

@@ -1,7 +1,8 @@
 """The pulse of the farm: heartbeats that came meanwhile are served together.
 
 A sign of life needs no farm lock. A row that somebody else holds at that moment, an agent that was
-offline, or one that is not there, is left to a second step, which has the lock.
+offline, or one that is not there, is left to a second step, which has the lock; a transaction that
+held rows and waited for the lock would meet a cycle that has it and waits for the rows.
 """
 
 import asyncio
@@ -11,7 +12,7 @@ from dataclasses import dataclass, field
 from uuid import UUID
 
 from sqlalchemy import RowMapping
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.agents import store
 from app.agents.schemas import Heartbeat, HeartbeatAnswer
@@ -35,25 +36,26 @@ class Beat:
 
 @dataclass(slots=True, eq=False)
 class Pulse:
-    """Heartbeats of one process, served by whoever finds that nobody serves."""
+    """Heartbeats of one process."""
 
     engine: AsyncEngine
     settings: Settings
     _beats: list[Beat] = field(default_factory=list)
-    _serving: asyncio.Lock = field(default_factory=asyncio.Lock)
+    _server: asyncio.Task[None] | None = None
 
     async def beat(self, agent_id: UUID, asked: Heartbeat, caller: str) -> HeartbeatAnswer:
         """Renew the agent's lease, and say what to stop. `AgentNotFound`: register it again."""
         beat = Beat(agent_id, asked, caller, asyncio.get_running_loop().create_future())
         self._beats.append(beat)
-        # Not ended with the call of one client: others are served with it.
-        await asyncio.shield(asyncio.ensure_future(self._until_answered(beat)))
+        if self._server is None:
+            self._server = asyncio.create_task(self._serve_all(), name="pulse")
         return await beat.answer
 
-    async def _until_answered(self, beat: Beat) -> None:
-        async with self._serving:
-            while not beat.answer.done():
-                await self._serve(self._take())
+    async def _serve_all(self) -> None:
+        """As long as there are any; not within the call of a client, which may go away."""
+        while self._beats:
+            await self._serve(self._take())
+        self._server = None
 
     def _take(self) -> list[Beat]:
         """The next beats, one an agent."""
@@ -70,8 +72,8 @@ class Pulse:
     async def _serve(self, beats: list[Beat]) -> None:
         stop: dict[UUID, list[int]] = defaultdict(list)
         try:
+            leases = await self._leases(beats)
             async with self.engine.begin() as connection:
-                leases = await self._leases(connection, beats)
                 reported = [(beat.agent_id, beat.asked.assignment_id) for beat in beats]
                 for row in await store.to_stop(connection, reported):
                     stop[row["agent_id"]].append(row["id"])
@@ -85,19 +87,22 @@ class Pulse:
             else:
                 _give(beat, AgentNotFound.of(beat.agent_id))
 
-    async def _leases(
-        self, connection: AsyncConnection, beats: Sequence[Beat]
-    ) -> dict[UUID, RowMapping]:
-        """Renew what can be renewed at once; for the rest, with the farm lock."""
+    async def _leases(self, beats: Sequence[Beat]) -> dict[UUID, RowMapping]:
+        """Renew what can be renewed at once; then, holding no row, the rest with the farm lock."""
         lease_seconds = self.settings.lease_seconds
         rams = {beat.agent_id: beat.asked.free_ram for beat in beats}
-        renewed = await store.renew(connection, list(rams.items()), lease_seconds)
+        async with self.engine.begin() as connection:
+            renewed = await store.renew(connection, list(rams.items()), lease_seconds)
         leases = {row["id"]: row for row in renewed}
-        rest = [(agent_id, ram) for agent_id, ram in rams.items() if agent_id not in leases]
-        if rest:
+        rest = [beat for beat in beats if beat.agent_id not in leases]
+        return leases | await self._return(rest) if rest else leases
+
+    async def _return(self, beats: Sequence[Beat]) -> dict[UUID, RowMapping]:
+        """The leases of agents that were offline, or whose rows were not to be had."""
+        rams = [(beat.agent_id, beat.asked.free_ram) for beat in beats]
+        async with self.engine.begin() as connection:
             await lock_farm(connection)
-            rows = await store.come_online(connection, rest, lease_seconds)
-            leases |= {row["id"]: row for row in rows}
+            rows = await store.come_online(connection, rams, self.settings.lease_seconds)
             returned = {row["id"] for row in rows if row["returned"]}
             events = [
                 {"actor": beat.caller, "action": "agent.returned", "agent_id": beat.agent_id}
@@ -105,7 +110,7 @@ class Pulse:
                 if beat.agent_id in returned
             ]
             await record_all(connection, events)
-        return leases
+        return {row["id"]: row for row in rows}
 
     def _answer(self, lease: RowMapping, stop: list[int]) -> HeartbeatAnswer:
         return HeartbeatAnswer(

@@ -26,7 +26,7 @@ from app.policy.states import AgentState
 router = APIRouter(prefix="/agents", tags=["agents"])
 
 
-def the_pulse(request: Request) -> Pulse:
+async def the_pulse(request: Request) -> Pulse:
     pulse: Pulse = request.app.state.pulse
     return pulse
 

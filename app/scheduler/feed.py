@@ -7,7 +7,6 @@ one does, is news. Nothing is missed, nothing is read twice, and no writer waits
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from uuid import UUID
 
 import asyncpg
@@ -34,13 +33,14 @@ news AS MATERIALIZED (
         )
 )
 SELECT CAST(pg_current_snapshot() AS text) AS snapshot,
-    pg_postmaster_start_time() AS server,
+    pg_postmaster_start_time() || ' ' || d.oid AS server,
     (SELECT version_num FROM alembic_version) AS revision,
     (SELECT since FROM farm_changes_kept, present WHERE since < end_of) AS since,
     EXISTS(SELECT FROM news WHERE num_nonnulls(queues, jobs, agents) = 0) AS everything,
     ARRAY(SELECT DISTINCT unnest(queues) FROM news) AS queues,
     ARRAY(SELECT DISTINCT unnest(jobs) FROM news) AS jobs,
     ARRAY(SELECT DISTINCT unnest(agents) FROM news) AS agents
+FROM pg_database d WHERE d.datname = current_database()
 """
 
 # Before the first read there is no snapshot to look back to: this one shows everything.
@@ -65,10 +65,13 @@ class Outdated(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """How far a reader is: the snapshot of its last read, and its own last transaction since."""
+    """How far a reader is: the snapshot of its last read, and its own last transaction since.
+
+    `server` tells one start of a server, and one database of it, from all others.
+    """
 
     snapshot: str
-    server: datetime
+    server: str
     own: int = 0
 
     @property

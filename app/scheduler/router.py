@@ -15,7 +15,7 @@ from app.scheduler.schemas import Assignment, AssignmentStatus, AssignRequest, R
 router = APIRouter(tags=["work"])
 
 
-def the_desk(request: Request) -> Desk:
+async def the_desk(request: Request) -> Desk:
     desk: Desk = request.app.state.desk
     return desk
 

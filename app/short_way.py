@@ -1,0 +1,124 @@
+"""The short way of the calls that every agent makes all the time: polls and heartbeats.
+
+The framework's way costs more than what they ask for. This one validates with the same models, asks
+the same desk and pulse, and gives the same answers and errors; whatever is not a plain, valid call
+goes the framework's way, which says what is wrong with it.
+"""
+
+import re
+from collections.abc import Callable, Coroutine
+from uuid import UUID
+
+from pydantic import BaseModel, ValidationError
+from starlette.requests import Request
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from app import errors
+from app.agents.pulse import Pulse
+from app.agents.schemas import Heartbeat
+from app.caller import caller
+from app.scheduler.desk import Desk
+from app.scheduler.schemas import AssignRequest
+
+_HEARTBEAT = re.compile(r"/agents/([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})/heartbeat")
+
+Answering = Coroutine[None, None, BaseModel | None]
+
+# How a call is answered, from its body; raises `ValidationError` where it is not a plain one.
+Call = Callable[[bytes, Receive], Answering]
+
+
+async def short_way(
+    long_way: ASGIApp, max_bytes: int, scope: Scope, receive: Receive, send: Send
+) -> None:
+    """Answer a plain poll or heartbeat; leave all else to `long_way`, the app itself."""
+    call = _call(scope)
+    if call is None:
+        await long_way(scope, receive, send)
+        return
+    first = await receive()
+    answering = _plain(call, first, max_bytes, receive)
+    if answering is None:
+        await long_way(scope, _again(first, receive), send)
+        return
+    try:
+        found = await answering
+    except Exception as failed:  # noqa: BLE001  # whatever it is, it has its answer
+        response = await errors.answer(Request(scope), failed)
+        await response(scope, receive, send)
+        return
+    await _send(send, found)
+
+
+def _call(scope: Scope) -> Call | None:
+    """What is called, if it is one of the two."""
+    if scope["type"] != "http" or scope["method"] != "POST":
+        return None
+    path: str = scope["path"].removeprefix(scope.get("root_path", ""))
+    state = scope["app"].state
+    if path == "/assign":
+        return _poll(state.desk) if _is_json(scope) else None
+    if beat := _HEARTBEAT.fullmatch(path):
+        return _beat(state.pulse, UUID(beat[1]), is_json=_is_json(scope))
+    return None
+
+
+def _poll(desk: Desk) -> Call:
+    def call(body: bytes, receive: Receive) -> Answering:
+        return desk.ask(AssignRequest.model_validate_json(body), receive)
+
+    return call
+
+
+def _beat(pulse: Pulse, agent_id: UUID, *, is_json: bool) -> Call:
+    async def beat(asked: Heartbeat) -> BaseModel:
+        return await pulse.beat(agent_id, asked, await caller())
+
+    def call(body: bytes, _: Receive) -> Answering:
+        # No body is a body without news; one that does not say what it is goes the long way.
+        return beat(
+            Heartbeat() if not body else Heartbeat.model_validate_json(body if is_json else b"")
+        )
+
+    return call
+
+
+def _plain(call: Call, first: Message, max_bytes: int, receive: Receive) -> Answering | None:
+    """The answer on its way, if the body came whole and is valid."""
+    if first["type"] != "http.request" or first.get("more_body", False):
+        return None
+    body = first.get("body", b"")
+    if len(body) > max_bytes:
+        return None
+    try:
+        return call(body, receive)
+    except ValidationError:
+        return None
+
+
+def _is_json(scope: Scope) -> bool:
+    return any(
+        name == b"content-type" and value.partition(b";")[0].strip().lower() == b"application/json"
+        for name, value in scope["headers"]
+    )
+
+
+def _again(first: Message, receive: Receive) -> Receive:
+    """What was received already, before the rest."""
+    pending = [first]
+
+    async def receive_again() -> Message:
+        return pending.pop() if pending else await receive()
+
+    return receive_again
+
+
+async def _send(send: Send, found: BaseModel | None) -> None:
+    if found is None:
+        await send({"type": "http.response.start", "status": 204, "headers": []})
+        await send({"type": "http.response.body", "body": b""})
+        return
+    body = found.__pydantic_serializer__.to_json(found)
+    headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
