@@ -8,7 +8,7 @@ from alembic import context
 from sqlalchemy import Connection, text
 
 from app.db.engine import create_engine
-from app.db.tables import Table
+from app.db.tables import Table, in_models
 from app.settings import Settings
 
 # Two replicas that start at once migrate one after the other.
@@ -21,7 +21,10 @@ TIMEOUTS = ("SET lock_timeout = '5s'", "SET statement_timeout = '15min'")
 def migrate(connection: Connection) -> None:
     """Each revision in a transaction of its own, so that one may build indexes without any."""
     context.configure(
-        connection=connection, target_metadata=Table.metadata, transaction_per_migration=True
+        connection=connection,
+        target_metadata=Table.metadata,
+        include_name=in_models,
+        transaction_per_migration=True,
     )
     with one_at_a_time(connection), context.begin_transaction():
         context.run_migrations()

@@ -17,6 +17,7 @@ from app.body_limit import BodyLimit
 from app.db.embedded import database_url
 from app.db.engine import create_engine
 from app.db.migrations import upgrade_at
+from app.history.keeping import keep_for_ever
 from app.history.router import router as history
 from app.jobqueues.router import router as jobqueues
 from app.jobs.router import router as jobs
@@ -68,6 +69,7 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         asyncio.create_task(state.desk.run(), name="desk"),
         asyncio.create_task(listen(state.url, state.desk), name="listener"),
         asyncio.create_task(reap_for_ever(state.engine, state.settings), name="reaper"),
+        asyncio.create_task(keep_for_ever(state.url, state.settings), name="keeper"),
     ]
     yield
     for task in state.background:

@@ -41,6 +41,14 @@ class Settings(BaseSettings):
     lock_timeout_seconds: Annotated[
         Seconds, Field(description="Longest wait for a lock before the caller gets a 503")
     ] = 10.0
+    history_days: Annotated[
+        int,
+        Field(
+            ge=0,
+            le=36_500,
+            description="Days for which the history and ended assignments are kept; 0: for ever",
+        ),
+    ] = 90
     max_body_bytes: Annotated[int, Field(ge=1_024, description="Largest request body")] = 10_000_000
     log_format: Annotated[str, Field(pattern="^(console|json)$", description="console or json")] = (
         "console"

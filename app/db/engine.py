@@ -21,7 +21,7 @@ CLEANING_LOCK = 0x636C6561  # "clea"
 CHANNEL = "farmqueue"
 
 # The newest revision under alembic/versions, which these tables are.
-HEAD = "0003"
+HEAD = "0004"
 
 _LOCK = text("SELECT (SELECT version_num FROM alembic_version), pg_advisory_xact_lock(:key)")
 

@@ -1,0 +1,235 @@
+"""How long things are kept: each day of the history, and assignments by the day they ended.
+
+Once a minute one of the replicas makes the partitions of the days to come, drops those that are
+too old, and deletes assignments that ended as long ago. Nobody waits for it: it gives up on a lock
+soon, says so in the log, and tries again the next minute.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+
+import asyncpg
+import structlog
+
+from app.db.engine import HEAD, connect, wrong_schema
+from app.errors import AppError, Unavailable
+from app.settings import Settings
+
+log = structlog.get_logger()
+
+ROUND_SECONDS = 60
+# Between two rounds of which the first had more to delete than one may.
+BUSY_SECONDS = 1
+CONNECT_SECONDS = 10
+# A database that is gone without a word does not hold the keeper for ever.
+COMMAND_SECONDS = 70
+AHEAD_DAYS = 7
+ASSIGNMENTS_A_ROUND = 10_000
+
+# One replica keeps at a time.
+KEEPING_LOCK = 0x6B656570  # "keep"
+
+LOCK_TIMEOUT = "1s"
+STATEMENT_TIMEOUT = "60s"
+# What is attached is checked against all rows of the default partition: nobody reads it meanwhile.
+ATTACH_TIMEOUT = "10s"
+# To drop a partition excludes everybody from the history, and all who come later wait behind it.
+# Transactions of the farm end sooner; behind a longer one, such as a dump, it is of no use to wait.
+DROP_LOCK_TIMEOUT = "200ms"
+
+FAILURES = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError, AppError)
+
+_TURN = "SELECT (SELECT version_num FROM alembic_version), pg_try_advisory_xact_lock($1) AS mine"
+
+_TODAY = "SELECT CAST(clock_timestamp() AT TIME ZONE 'UTC' AS date)"
+
+# The catalogue has the bounds as text only. The default partition has none, the former whole table
+# no lower one.
+_PARTITIONS = r"""
+SELECT c.relname AS name,
+    CAST(substring(b.bounds FROM 'FROM \(''([^'']+)''\)') AS timestamptz) AS since,
+    CAST(substring(b.bounds FROM 'TO \(''([^'']+)''\)') AS timestamptz) AS until
+FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid,
+    LATERAL pg_get_expr(c.relpartbound, c.oid) AS b(bounds)
+WHERE i.inhparent = CAST('history' AS regclass)
+ORDER BY until, name
+"""
+
+# A day that has rows in the default partition cannot get one of its own.
+_IN_DEFAULT = "SELECT EXISTS (SELECT FROM history_default WHERE at >= $1 AND at < $2)"
+
+# Made apart and attached: those who write to other days go on meanwhile.
+_MAKE = """
+CREATE TABLE {name} (LIKE history INCLUDING DEFAULTS);
+ALTER TABLE history ATTACH PARTITION {name} FOR VALUES FROM ('{since}') TO ('{until}');
+"""
+
+_DROP = "ALTER TABLE history DETACH PARTITION {name}; DROP TABLE {name};"
+
+# By the last row first, which is found at once; all rows are looked through only where it is old.
+_DEFAULT_IS_OLD = """
+SELECT coalesce((SELECT at < $1 FROM history_default ORDER BY id DESC LIMIT 1), false)
+    AND NOT EXISTS (SELECT FROM history_default WHERE at >= $1)
+"""
+
+_RENEW_DEFAULT = """
+ALTER TABLE history DETACH PARTITION history_default;
+DROP TABLE history_default;
+CREATE TABLE history_default (LIKE history INCLUDING DEFAULTS);
+ALTER TABLE history ATTACH PARTITION history_default DEFAULT;
+"""
+
+# From the lowest id on, so that no index on the time is needed and no round looks further. Those
+# that stay among them are active for longer than others are kept: fewer than there are agents.
+_FORGET_ASSIGNMENTS = """
+WITH lowest AS MATERIALIZED (
+    SELECT id, ended_at FROM assignments ORDER BY id LIMIT $2
+)
+DELETE FROM assignments a USING lowest l WHERE a.id = l.id AND l.ended_at < $1
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Partition:
+    """A part of the history: rows from `since` on and before `until`, None where it has no end."""
+
+    name: str
+    since: datetime | None
+    until: datetime | None
+
+    def has(self, moment: datetime) -> bool:
+        """Whether it is the one for this moment; the default partition is for none."""
+        if self.until is None:
+            return False
+        return (self.since is None or self.since <= moment) and moment < self.until
+
+
+async def keep_for_ever(url: str, settings: Settings) -> None:
+    while True:
+        more = False
+        try:
+            async with keeper(url) as connection:
+                more = await keep(connection, settings.history_days)
+        except FAILURES as failed:
+            _warn("connect", failed)
+        await asyncio.sleep(BUSY_SECONDS if more else ROUND_SECONDS)
+
+
+@asynccontextmanager
+async def keeper(url: str) -> AsyncIterator[asyncpg.Connection]:
+    """A connection of its own, so that no request waits for one that the keeper has."""
+    connection = await connect(
+        url,
+        timeout=CONNECT_SECONDS,
+        command_timeout=COMMAND_SECONDS,
+        server_settings={
+            "application_name": "farmqueue keeper",
+            "lock_timeout": LOCK_TIMEOUT,
+            "statement_timeout": STATEMENT_TIMEOUT,
+            "timezone": "UTC",
+        },
+    )
+    try:
+        yield connection
+    finally:
+        connection.terminate()
+
+
+async def keep(connection: asyncpg.Connection, days: int, today: date | None = None) -> bool:
+    """One round, which keeps `days` whole days before `today` (0: all); whether more is to be done.
+
+    What fails is in the log, and hinders nothing else.
+    """
+    today = today or await connection.fetchval(_TODAY)
+    await _tried("make", lambda: _make_ahead(connection, today))
+    if days == 0:
+        return False
+    before = midnight(today - timedelta(days=days))
+    await _tried("drop", lambda: _drop_old(connection, before))
+    return bool(await _tried("forget", lambda: _forget_assignments(connection, before)))
+
+
+def midnight(day: date) -> datetime:
+    """When a day begins."""
+    return datetime.combine(day, time(), UTC)
+
+
+async def _tried(step: str, work: Callable[[], Awaitable[bool]]) -> bool:
+    try:
+        return await work()
+    except FAILURES as failed:
+        _warn(step, failed)
+        return False
+
+
+def _warn(step: str, failed: BaseException) -> None:
+    error = str(failed).split("\n")[0] or type(failed).__name__
+    log.warning("keeper_failed", step=step, error=error)
+
+
+@asynccontextmanager
+async def _turn(connection: asyncpg.Connection) -> AsyncIterator[bool]:
+    """A transaction, and whether it is this replica's turn: no other one is at it."""
+    async with connection.transaction():
+        found, mine = await connection.fetchrow(_TURN, KEEPING_LOCK)
+        if found != HEAD:
+            raise Unavailable(wrong_schema(found))
+        yield mine
+
+
+async def _partitions(connection: asyncpg.Connection) -> list[Partition]:
+    return [Partition(**row) for row in await connection.fetch(_PARTITIONS)]
+
+
+async def _make_ahead(connection: asyncpg.Connection, today: date) -> bool:
+    """Make what is missing of today and the days to come, each day in a transaction of its own."""
+    there = await _partitions(connection)
+    made = False
+    for ahead in range(AHEAD_DAYS + 1):
+        day = today + timedelta(days=ahead)
+        if not any(partition.has(midnight(day)) for partition in there):
+            async with _turn(connection) as mine:
+                made |= mine and await _make(connection, day)
+    return made
+
+
+async def _make(connection: asyncpg.Connection, day: date) -> bool:
+    since, until = midnight(day), midnight(day + timedelta(days=1))
+    if await connection.fetchval(_IN_DEFAULT, since, until):
+        log.warning("history_day_in_default", day=day.isoformat())
+        return False
+    name = f"history_{day:%Y%m%d}"
+    await connection.execute(f"SET LOCAL statement_timeout = '{ATTACH_TIMEOUT}'")
+    await connection.execute(_MAKE.format(name=name, since=since, until=until))
+    return True
+
+
+async def _drop_old(connection: asyncpg.Connection, before: datetime) -> bool:
+    """Drop what is of days before `before` alone, each partition in a transaction of its own."""
+    gone = False
+    for partition in await _partitions(connection):
+        if partition.until is not None and partition.until <= before:
+            gone |= await _exclusively(connection, _DROP.format(name=partition.name))
+    if await connection.fetchval(_DEFAULT_IS_OLD, before):
+        gone |= await _exclusively(connection, _RENEW_DEFAULT)
+    return gone
+
+
+async def _exclusively(connection: asyncpg.Connection, statements: str) -> bool:
+    async with _turn(connection) as mine:
+        if mine:
+            await connection.execute(f"SET LOCAL lock_timeout = '{DROP_LOCK_TIMEOUT}'")
+            await connection.execute(statements)
+        return bool(mine)
+
+
+async def _forget_assignments(connection: asyncpg.Connection, before: datetime) -> bool:
+    """Delete what ended before `before`; whether there may be more than one round deletes."""
+    async with _turn(connection) as mine:
+        if not mine:
+            return False
+        tag = await connection.execute(_FORGET_ASSIGNMENTS, before, ASSIGNMENTS_A_ROUND)
+    return int(tag.removeprefix("DELETE ")) == ASSIGNMENTS_A_ROUND
