@@ -22,6 +22,7 @@ PARTS = [
     "bad",
     "replicas",
     "peers",
+    "policy",
 ]
 ON_DEMAND = ["soak"]
 

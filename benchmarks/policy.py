@@ -1,13 +1,11 @@
 """The policy alone, in memory: microseconds per pick on mixed farms up to a million agents."""
 
 import gc
-import json
 import math
 import statistics
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
+from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
 from random import Random
@@ -15,16 +13,14 @@ from typing import Any
 from uuid import UUID
 
 import psutil
-from rich import box
-from rich.console import Console
-from rich.table import Table
 
 from app.policy.farm import Farm
 from app.policy.fit import Agent, Requirements
 from app.policy.ordinals import Ordinals
 from app.policy.pick import assign
 from app.policy.tree import Job, Queue, path
-from benchmarks.figures import RESULTS, machine
+from benchmarks.figures import Figure
+from benchmarks.stage import Stage
 
 PICTURE = Path(__file__).parent.parent / "docs" / "images" / "policy-scale.svg"
 FAN_OUT = 5  # queues in a queue; jobs hang anywhere
@@ -191,29 +187,25 @@ def batches(work: Any) -> Iterator[float]:
         yield per_round(work, ROUNDS // BATCHES, ROUNDS // BATCHES)
 
 
-def growth(rows: list[Row], column: str) -> dict[str, Any]:
-    """From the smallest farm to the largest: how much slower, and how much the log is larger."""
+def growth(rows: list[Row], column: str) -> Figure:
+    """From the smallest farm to the largest: times slower, against times the log is larger."""
     small, large = rows[0], rows[-1]
     slower = float(getattr(large, column) / getattr(small, column))
     log = math.log(large.queues + large.jobs) / math.log(small.queues + small.jobs)
-    return {
-        "of": f"{small.shape} {column}",
-        "times_slower": round(slower, 2),
-        "log_ratio_of_sizes": round(log, 2),
-        "grows_no_faster_than_log": slower <= log,
-    }
+    name = column.removesuffix("_us").replace("_", " ")
+    return Figure(
+        f"{small.shape}, {name}: times slower at the largest", slower, at_most=round(log, 2)
+    )
 
 
-def show(rows: list[Row]) -> Table:
-    shown = Table(title="The policy alone, times in µs", title_justify="left", box=box.SIMPLE)
-    for name in ["queues", "jobs", "agents", "levels", "filling", "steady", "10%-90%", "last"]:
-        shown.add_column(name, justify="right")
-    for row in rows:
-        sizes = [f"{size:,}" for size in (row.queues, row.jobs, row.agents, row.levels)]
-        spread = f"{row.steady_low_us:g}-{row.steady_high_us:g}"
-        times = f"{row.filling_us:g}", f"{row.steady_us:g}", spread, f"{row.last_of_line_us:g}"
-        shown.add_row(*sizes, *times)
-    return shown
+def figures_of(row: Row) -> list[Figure]:
+    of = f"{row.shape}, {row.queues:,} queues, {row.jobs:,} jobs, {row.agents:,} agents"
+    return [
+        Figure(f"{of}: filling", row.filling_us, "µs a pick"),
+        Figure(f"{of}: steady", row.steady_us, "µs a pick and a release"),
+        Figure(f"{of}: 10 % and 90 % of it", [row.steady_low_us, row.steady_high_us], "µs"),
+        Figure(f"{of}: the last of the line", row.last_of_line_us, "µs a pick and a release"),
+    ]
 
 
 # --- picture ---
@@ -268,32 +260,14 @@ def picture(rows: list[Row]) -> str:
     return "\n".join([*drawn, "</svg>", ""])
 
 
-def main() -> None:
-    console = Console()
-    rows: list[Row] = []
-    for size in [*TREES, *FLAT]:
-        rows.append(measure(*size))
-        console.print(f"{rows[-1].shape}, {rows[-1].jobs:,} jobs: {rows[-1].steady_us:g} µs")
+def run(_: Stage) -> list[Figure]:
+    rows = [measure(*size) for size in [*TREES, *FLAT]]
     trees = [row for row in rows if row.shape == "tree"]
     flat = [row for row in rows if row.shape == "flat"]
-    told = {
-        "benchmark": "policy",
-        "about": (__doc__ or "").partition("\n")[0].rstrip("."),
-        "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "machine": machine(),
-        "rounds": ROUNDS,
-        "growth": [
-            growth(some, column)
-            for some in (trees, flat)
-            for column in ("filling_us", "steady_us", "last_of_line_us")
-        ],
-        "rows": [asdict(row) for row in rows],
-    }
-    RESULTS.mkdir(exist_ok=True)
-    (RESULTS / "policy.json").write_text(json.dumps(told, indent=2) + "\n")
     PICTURE.write_text(picture(rows))
-    console.print(show(rows), told["growth"])
-
-
-if __name__ == "__main__":
-    main()
+    grown = [
+        growth(some, column)
+        for some in (trees, flat)
+        for column in ("filling_us", "steady_us", "last_of_line_us")
+    ]
+    return [figure for row in rows for figure in figures_of(row)] + grown

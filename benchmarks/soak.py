@@ -26,7 +26,7 @@ SELECT relname AS name, n_dead_tup AS dead, pg_total_relation_size(relid) AS siz
 FROM pg_stat_user_tables WHERE relname <> 'alembic_version' ORDER BY relname
 """
 
-_UNFINISHED = "SELECT count(*) FROM jobs WHERE tasks_done + tasks_failed < tasks_total"
+_UNFINISHED = "SELECT count(*) FROM jobs WHERE time_finished IS NULL"
 
 Tables = dict[str, list[float]]
 

@@ -63,6 +63,7 @@ class Desk:
     _closing: bool = False
     _connection: AsyncConnection | None = None
     _cycles: Cycles | None = None
+    _former: bool = False
 
     async def ask(self, request: AssignRequest, receive: Receive) -> Assignment | None:
         """The agent's assignment, or None when there is none within `wait` seconds.
@@ -167,6 +168,9 @@ class Desk:
     async def _ready(self) -> Cycles:
         """The kept farm, read whole if there is none."""
         if self._cycles is None:
+            if self._former:  # which nothing refers to any more by now
+                collect_former()
+                self._former = False
             with metrics.LOAD_SECONDS.time():
                 kept = await KeptFarm.load(await self._driver())
             self._cycles = Cycles(kept, self.settings)
@@ -175,14 +179,18 @@ class Desk:
     async def _driver(self) -> asyncpg.Connection:
         if self._connection is None:
             self._connection = await self.engine.connect()
-            await store.prepare(await driver_of(self._connection), self.name)
+            try:
+                await store.prepare(await driver_of(self._connection), self.name)
+            except BaseException:
+                await self._hang_up()
+                raise
         return await driver_of(self._connection)
 
     async def _start_over(self) -> None:
         """Forget the kept farm, unless nothing began: it may have what the database has not."""
         if self._cycles is not None and self._cycles.begun:
             self._cycles = None
-            collect_former()
+            self._former = True
         if self._connection is None:
             return
         try:

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from app.db.embedded import SETTINGS
 from app.settings import Settings
 
 ROOT = Path(__file__).parents[2]
@@ -100,6 +101,12 @@ def test_the_database_survives_its_container() -> None:
     assert (volume["type"], volume["source"]) == ("volume", "database")
     # The image of 18 and newer keeps its data below; one directory deeper would be lost.
     assert volume["target"] == "/var/lib/postgresql"
+
+
+def test_the_database_has_the_settings_of_the_embedded_one() -> None:
+    command = project()["services"]["postgres"]["command"]
+    given = {argument for argument in command if "=" in argument}
+    assert given == {setting.replace(" = ", "=").replace("'", "") for setting in SETTINGS}
 
 
 def test_the_schema_is_current_before_any_replica_starts() -> None:
