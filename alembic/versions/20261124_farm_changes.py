@@ -97,7 +97,22 @@ OFTEN_UPDATED = {
 }
 
 
+# The farm's own lock, before any lock of a table: a cycle that has one of those waits for no other.
+LOCK_FARM = "SELECT pg_advisory_xact_lock(1717662317)"
+
+# Before any row is locked: a cycle that gives the agent work meanwhile would wait for the row.
+LOCK_BEFORE_DELETE = """
+CREATE FUNCTION farm_is_locked() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM pg_advisory_xact_lock(1717662317);
+    RETURN NULL;
+END
+$$
+"""
+
+
 def upgrade() -> None:
+    op.execute(LOCK_FARM)
     op.create_table(
         "farm_changes",
         sa.Column("id", sa.BigInteger(), sa.Identity(always=True), nullable=False),
@@ -143,7 +158,12 @@ def upgrade() -> None:
             f"CREATE TRIGGER note_truncate AFTER TRUNCATE ON {table} "
             f"FOR EACH STATEMENT EXECUTE FUNCTION {function}()"
         )
+    op.execute(LOCK_BEFORE_DELETE)
     for table, (function, column) in GUARDS.items():
+        op.execute(
+            f"CREATE TRIGGER farm_is_locked BEFORE DELETE ON {table} "
+            "FOR EACH STATEMENT EXECUTE FUNCTION farm_is_locked()"
+        )
         op.execute(guard(function, column))
         op.execute(
             f"CREATE TRIGGER {function} BEFORE DELETE ON {table} FOR EACH ROW "
@@ -191,6 +211,8 @@ def downgrade() -> None:
     for table, (function, _) in GUARDS.items():
         op.execute(f"DROP TRIGGER {function} ON {table}")
         op.execute(f"DROP FUNCTION {function}()")
+        op.execute(f"DROP TRIGGER farm_is_locked ON {table}")
+    op.execute("DROP FUNCTION farm_is_locked()")
     for name in FUNCTIONS:
         op.execute(f"DROP FUNCTION {name}()")
     op.drop_table("farm_changes_kept")

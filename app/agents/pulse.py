@@ -7,12 +7,13 @@ held rows and waited for the lock would meet a cycle that has it and waits for t
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import RowMapping
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from app.agents import store
 from app.agents.schemas import Heartbeat, HeartbeatAnswer
@@ -24,6 +25,9 @@ from app.settings import Settings
 
 # At once: more would keep those that come next waiting.
 MOST = 1_000
+SILENT_SECONDS = 20
+
+Live = Callable[[AsyncConnection, store.Beats, float], Awaitable[Sequence[RowMapping]]]
 
 
 @dataclass(slots=True, eq=False)
@@ -53,9 +57,11 @@ class Pulse:
 
     async def _serve_all(self) -> None:
         """As long as there are any; not within the call of a client, which may go away."""
-        while self._beats:
-            await self._serve(self._take())
-        self._server = None
+        try:
+            while self._beats:
+                await self._serve(self._take())
+        finally:
+            self._server = None
 
     def _take(self) -> list[Beat]:
         """The next beats, one an agent."""
@@ -70,47 +76,39 @@ class Pulse:
         return list(taken.values())
 
     async def _serve(self, beats: list[Beat]) -> None:
+        """Renew what can be renewed at once; then, holding no row, the rest with the farm lock."""
+        rest = await self._step(beats, store.renew, lock=False)
+        for beat in await self._step(rest, store.come_online, lock=True) if rest else ():
+            _give(beat, AgentNotFound.of(beat.agent_id))
+
+    async def _step(self, beats: list[Beat], live: Live, *, lock: bool) -> list[Beat]:
+        """Answer the agents that have a lease by this; those that have none are left."""
+        leases: dict[UUID, RowMapping] = {}
         stop: dict[UUID, list[int]] = defaultdict(list)
         try:
-            leases = await self._leases(beats)
-            async with self.engine.begin() as connection:
+            async with asyncio.timeout(self._limit), self.engine.begin() as connection:
+                if lock:
+                    await lock_farm(connection)
+                rams = [(beat.agent_id, beat.asked.free_ram) for beat in beats]
+                rows = await live(connection, rams, self.settings.lease_seconds)
+                leases = {row["id"]: row for row in rows}
+                await record_all(connection, _returned(beats, leases))
                 reported = [(beat.agent_id, beat.asked.assignment_id) for beat in beats]
                 for row in await store.to_stop(connection, reported):
                     stop[row["agent_id"]].append(row["id"])
         except Exception as failed:  # noqa: BLE001  # whatever it is, each call must hear of it
             for beat in beats:
                 _give(beat, failed)
-            return
+            return []
         for beat in beats:
             if beat.agent_id in leases:
                 _give(beat, self._answer(leases[beat.agent_id], stop[beat.agent_id]))
-            else:
-                _give(beat, AgentNotFound.of(beat.agent_id))
+        return [beat for beat in beats if beat.agent_id not in leases]
 
-    async def _leases(self, beats: Sequence[Beat]) -> dict[UUID, RowMapping]:
-        """Renew what can be renewed at once; then, holding no row, the rest with the farm lock."""
-        lease_seconds = self.settings.lease_seconds
-        rams = {beat.agent_id: beat.asked.free_ram for beat in beats}
-        async with self.engine.begin() as connection:
-            renewed = await store.renew(connection, list(rams.items()), lease_seconds)
-        leases = {row["id"]: row for row in renewed}
-        rest = [beat for beat in beats if beat.agent_id not in leases]
-        return leases | await self._return(rest) if rest else leases
-
-    async def _return(self, beats: Sequence[Beat]) -> dict[UUID, RowMapping]:
-        """The leases of agents that were offline, or whose rows were not to be had."""
-        rams = [(beat.agent_id, beat.asked.free_ram) for beat in beats]
-        async with self.engine.begin() as connection:
-            await lock_farm(connection)
-            rows = await store.come_online(connection, rams, self.settings.lease_seconds)
-            returned = {row["id"] for row in rows if row["returned"]}
-            events = [
-                {"actor": beat.caller, "action": "agent.returned", "agent_id": beat.agent_id}
-                for beat in beats
-                if beat.agent_id in returned
-            ]
-            await record_all(connection, events)
-        return {row["id"]: row for row in rows}
+    @property
+    def _limit(self) -> float:
+        """Longer than any lock may take: a connection that is silent by then is dead."""
+        return self.settings.lock_timeout_seconds + SILENT_SECONDS
 
     def _answer(self, lease: RowMapping, stop: list[int]) -> HeartbeatAnswer:
         return HeartbeatAnswer(
@@ -120,6 +118,15 @@ class Pulse:
             state=agent_state(lease["mode"], online=lease["online"]),
             stop=stop,
         )
+
+
+def _returned(beats: Sequence[Beat], leases: Mapping[UUID, RowMapping]) -> list[dict[str, Any]]:
+    """For the history: agents that had no lease before."""
+    return [
+        {"actor": beat.caller, "action": "agent.returned", "agent_id": beat.agent_id}
+        for beat in beats
+        if beat.agent_id in leases and leases[beat.agent_id]["returned"]
+    ]
 
 
 def _give(beat: Beat, outcome: HeartbeatAnswer | Exception) -> None:

@@ -17,6 +17,13 @@ FARM_LOCK = 0x6661726D  # "farm"
 # Who clears many rows that nobody else touches does it before it asks for the farm lock.
 CLEANING_LOCK = 0x636C6561  # "clea"
 
+# What the driver raises where the database is away; the last is of a connection that is cut between
+# two statements.
+AWAY = (
+    *(OSError, TimeoutError),
+    *(asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError),
+)
+
 # Where triggers tell every service that the farm changed, with the name of who changed it.
 CHANNEL = "farmqueue"
 

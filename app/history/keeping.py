@@ -14,7 +14,7 @@ from datetime import UTC, date, datetime, time, timedelta
 import asyncpg
 import structlog
 
-from app.db.engine import HEAD, connect, wrong_schema
+from app.db.engine import AWAY, HEAD, connect, wrong_schema
 from app.errors import AppError, Unavailable
 from app.settings import Settings
 
@@ -40,7 +40,7 @@ ATTACH_TIMEOUT = "10s"
 # Transactions of the farm end sooner; behind a longer one, such as a dump, it is of no use to wait.
 DROP_LOCK_TIMEOUT = "200ms"
 
-FAILURES = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError, AppError)
+FAILURES = (*AWAY, AppError)
 
 _TURN = "SELECT (SELECT version_num FROM alembic_version), pg_try_advisory_xact_lock($1) AS mine"
 
@@ -227,9 +227,9 @@ async def _exclusively(connection: asyncpg.Connection, statements: str) -> bool:
 
 
 async def _forget_assignments(connection: asyncpg.Connection, before: datetime) -> bool:
-    """Delete what ended before `before`; whether there may be more than one round deletes."""
+    """Delete what ended before `before`; whether there may be more."""
     async with _turn(connection) as mine:
         if not mine:
             return False
         tag = await connection.execute(_FORGET_ASSIGNMENTS, before, ASSIGNMENTS_A_ROUND)
-    return int(tag.removeprefix("DELETE ")) == ASSIGNMENTS_A_ROUND
+    return str(tag) != "DELETE 0"

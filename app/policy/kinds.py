@@ -14,6 +14,9 @@ from app.policy.fit import Agent, Requirements, meets_but_for_ram
 # Kinds that no job has at the moment, kept for the next job that asks for the same.
 SPARE = 32
 
+# What agents of so many sorts (cpus and tags) meet is remembered.
+MOST_LIKE = 4_096
+
 
 def owed(open_bits: int) -> int:
     """The owed bits of the same kinds."""
@@ -65,6 +68,8 @@ class Kinds:
         like = (agent.cpus, agent.tags)
         found = self._met.get(like)
         if found is None:
+            if len(self._met) >= MOST_LIKE:
+                self._met.clear()
             found = self._met[like] = self._by_ram(agent)
         rams, bits = found
         return bits[bisect_right(rams, agent.free_ram)]

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -75,6 +75,7 @@ class Round:
     agents: dict[UUID, KeptAgent] = field(default_factory=dict)  # of `asked`, not refused
     grants: list[tuple[KeptAgent, int, list[int]]] = field(default_factory=list)
     held: list[Holding] = field(default_factory=list)  # of agents that ask once more
+    alive: set[UUID] = field(default_factory=set)  # agents that only report
     attempts: dict[int, Mapping[int, int]] = field(default_factory=dict)  # ordinals of assignments
 
 
@@ -195,6 +196,8 @@ class Cycles:
             self._weigh(this, holding, report.results)
         except AppError as refused:
             return refused
+        if holding.ended is None:
+            this.alive.add(holding.agent_id)
         active = holding.ended is None and not holding.complete
         return AssignmentStatus(id=holding.id, active=active)
 
@@ -214,23 +217,26 @@ class Cycles:
             if agent_id not in this.outcomes:
                 this.outcomes[agent_id] = None
                 self._pick_for(this, agent)
-        self._left_open &= self.kept.farm.standing
+        # Whoever was not tried had nothing in what was left open before, and no more is open now.
+        self._left_open = self.kept.farm.standing
 
-    def _to_be_tried(self, waiting: Collection[UUID]) -> Iterable[UUID]:
+    def _to_be_tried(self, waiting: Collection[UUID]) -> Iterator[UUID]:
         """Those of the waiting that may get work now, in the order in which they asked.
 
-        All of them if more is open than when the last one got nothing. Else those that changed, and
-        those that are barred from what is open: they failed its tasks, and who else could do them
-        changes with every report and every agent.
+        All of them as long as more is open than when the last one got nothing. Else those that
+        changed, and those that are barred from what is open: they failed its tasks, and who else
+        could do them changes with every report and every agent.
         """
-        farm = self.kept.farm
+        farm, before = self.kept.farm, self._left_open
         some = self._barred | self.kept.changed_agents
         self._barred, self.kept.changed_agents = set(), set()
-        if self._more_is_open():
-            self._left_open = farm.standing
-            self._bits = farm.kinds.given_anew
-            return list(waiting)
-        return [agent_id for agent_id in waiting if agent_id in some] if some else ()
+        everyone = farm.kinds.given_anew != self._bits
+        self._bits = farm.kinds.given_anew
+        for agent_id in list(waiting):
+            if everyone or farm.standing & ~before or agent_id in some:
+                yield agent_id
+            elif not some:
+                return
 
     def _pick_for_waiting(self, this: Round, agent_id: UUID) -> None:
         found = self._may_ask(agent_id)
@@ -278,10 +284,8 @@ class Cycles:
     def _alive(self, this: Round) -> list[tuple[UUID, int | None, float, bool]]:
         """The agents that called; those that will wait for work may be silent meanwhile."""
         lease = self.settings.lease_seconds
-        told = [self.kept.held.get(report.assignment_id) for report in this.told]
-        alive: dict[UUID, tuple[int | None, float, bool]] = {
-            held.agent_id: (None, lease, False) for held in told if held is not None
-        }
+        alive: dict[UUID, tuple[int | None, float, bool]] = {}
+        alive |= dict.fromkeys(this.alive, (None, lease, False))
         busy = {agent.facts.id for agent, *_ in this.grants} | {one.agent_id for one in this.held}
         alive |= dict.fromkeys(busy, (None, lease, False))
         for poll in this.asked:
@@ -345,8 +349,8 @@ def _numbers(this: Round) -> list[tuple[int, int, int, str, str]]:
 async def _meanwhile(statement: Awaitable[object], think: Callable[[], None]) -> None:
     """Think while the database works on the statement."""
     working = asyncio.ensure_future(statement)
-    await asyncio.sleep(0)  # now it is on its way
     try:
+        await asyncio.sleep(0)  # now it is on its way
         think()
     finally:
         await working

@@ -13,6 +13,7 @@ from starlette.types import Receive
 
 from app import metrics
 from app.db.engine import driver_of
+from app.errors import Unavailable
 from app.scheduler import store
 from app.scheduler.cycle import Cycles, Outcome, Report, Round
 from app.scheduler.feed import Outdated
@@ -23,6 +24,7 @@ from app.settings import Settings
 log = structlog.get_logger()
 
 RETRY_SECONDS = 1
+SILENT_SECONDS = 20
 
 
 @dataclass(slots=True, eq=False)
@@ -137,33 +139,48 @@ class Desk:
 
     async def _refreshed(self) -> bool:
         """Take in what others did; True if there may be work for those that wait."""
+        outdated = False
         try:
-            cycles = await self._ready()
-            more = await cycles.refresh(await self._driver())
+            async with asyncio.timeout(self._limit):
+                cycles = await self._ready()
+                more = await cycles.refresh(await self._driver())
         except Outdated:
-            await self._start_over()
-            more = True
+            outdated = True
         except Exception as failed:  # noqa: BLE001  # whatever it is, the desk goes on
             log.warning("refresh_failed", error=_first_line(failed))
             await self._start_over()
             asyncio.get_running_loop().call_later(RETRY_SECONDS, self.stir)
             return False
-        return more and bool(self._waiting)
+        if outdated:
+            await self._start_over()
+        return (outdated or more) and bool(self._waiting)
 
     async def _run(self, this: Round) -> Exception | None:
         """Run a cycle; what made it fail, if it did."""
-        try:
-            with metrics.CYCLE_SECONDS.time():
-                try:
-                    await (await self._ready()).run(await self._driver(), this)
-                except Outdated:
-                    await self._start_over()
-                    await (await self._ready()).run(await self._driver(), this)
-        except Exception as failed:  # noqa: BLE001  # whatever it is, polls must be answered
+        with metrics.CYCLE_SECONDS.time():
+            failed = await self._try(this)
+            if isinstance(failed, Outdated):
+                failed = await self._try(this)
+        if failed is not None:
             log.warning("cycle_failed", polls=len(this.asked), error=_first_line(failed))
+        if isinstance(failed, Outdated):
+            return Unavailable("the database changes too fast to be read: try again")
+        return failed
+
+    async def _try(self, this: Round) -> Exception | None:
+        try:
+            cycles = await self._ready()
+            async with asyncio.timeout(self._limit):
+                await cycles.run(await self._driver(), this)
+        except Exception as failed:  # noqa: BLE001  # whatever it is, polls must be answered
             await self._start_over()
-            return failed
+            return failed.with_traceback(None)  # which would hold the farm that is thrown away
         return None
+
+    @property
+    def _limit(self) -> float:
+        """Longer than any lock may take: a connection that is silent by then is dead."""
+        return self.settings.lock_timeout_seconds + SILENT_SECONDS
 
     async def _ready(self) -> Cycles:
         """The kept farm, read whole if there is none."""
@@ -189,22 +206,30 @@ class Desk:
     async def _start_over(self) -> None:
         """Forget the kept farm, unless nothing began: it may have what the database has not."""
         if self._cycles is not None and self._cycles.begun:
-            self._cycles = None
-            self._former = True
+            self._forget_farm()
         if self._connection is None:
             return
         try:
-            await (await driver_of(self._connection)).execute("ROLLBACK")
+            async with asyncio.timeout(SILENT_SECONDS):
+                await (await driver_of(self._connection)).execute("ROLLBACK")
         except Exception:  # noqa: BLE001  # whatever it is, another connection is better
+            self._forget_farm()
             await self._hang_up()
+
+    def _forget_farm(self) -> None:
+        self._former = self._former or self._cycles is not None
+        self._cycles = None
 
     async def _hang_up(self) -> None:
         connection, self._connection = self._connection, None
-        if connection is not None:
-            with suppress(Exception):
-                await connection.invalidate()
-            with suppress(Exception):
-                await connection.close()
+        if connection is None:
+            return
+        with suppress(Exception):
+            (await driver_of(connection)).terminate()  # a dead one would not answer to a goodbye
+        with suppress(Exception):
+            await connection.invalidate()
+        with suppress(Exception):
+            await connection.close()
 
     def _give(self, asked: list[Poll], told: list[Told], this: Round) -> None:
         metrics.count(this.outcomes.values())

@@ -2,7 +2,8 @@
 
 Triggers write the ids of what a transaction changed together with the transaction's own id. A
 reader remembers the snapshot of its last read; whatever that snapshot did not show, and the present
-one does, is news. Nothing is missed, nothing is read twice, and no writer waits for a reader.
+one does, is news: of transactions that had not begun then, or were under way. Nothing is missed,
+nothing is read twice, no writer waits for a reader, and a long transaction costs no reader more.
 """
 
 from collections.abc import Sequence
@@ -27,10 +28,8 @@ WITH present AS MATERIALIZED (
 ),
 news AS MATERIALIZED (
     SELECT queues, jobs, agents FROM farm_changes
-    WHERE xid >= $2 AND xid <> $3 AND xid < (SELECT end_of FROM present)
-        AND NOT pg_visible_in_snapshot(
-            CAST(CAST(xid AS text) AS xid8), CAST(CAST($1 AS text) AS pg_snapshot)
-        )
+    WHERE (xid >= $1 OR xid = ANY($2::bigint[])) AND xid <> $3
+        AND xid < (SELECT end_of FROM present)
 )
 SELECT CAST(pg_current_snapshot() AS text) AS snapshot,
     pg_postmaster_start_time() || ' ' || d.oid AS server,
@@ -42,9 +41,6 @@ SELECT CAST(pg_current_snapshot() AS text) AS snapshot,
     ARRAY(SELECT DISTINCT unnest(agents) FROM news) AS agents
 FROM pg_database d WHERE d.datname = current_database()
 """
-
-# Before the first read there is no snapshot to look back to: this one shows everything.
-_EVERYTHING_SEEN = "9223372036854775807:9223372036854775807:"
 
 # What was the newest a while ago is the oldest that is kept from now on.
 _MOVE = text("""
@@ -77,7 +73,18 @@ class Seen:
     @property
     def oldest(self) -> int:
         """The first transaction that was not over then."""
-        return int(self.snapshot.partition(":")[0])
+        return int(self.snapshot.split(":")[0])
+
+    @property
+    def end(self) -> int:
+        """The first transaction that had not begun then."""
+        return int(self.snapshot.split(":")[1])
+
+    @property
+    def under_way(self) -> list[int]:
+        """Transactions that had begun and were not over."""
+        listed = self.snapshot.split(":")[2]
+        return [int(xid) for xid in listed.split(",")] if listed else []
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,13 +99,13 @@ class News:
 
 async def start(connection: asyncpg.Connection) -> Seen:
     """Begin to read from what the present snapshot shows."""
-    row = await _row(connection, _EVERYTHING_SEEN, 2**63 - 1, 0)
+    row = await _row(connection, 2**63 - 1, [], 0)
     return Seen(row["snapshot"], row["server"])
 
 
 async def read(connection: asyncpg.Connection, last: Seen) -> News:
     """What is new. Raises `Outdated`, and `Unavailable` where the schema is another release's."""
-    row = await _row(connection, last.snapshot, last.oldest, last.own)
+    row = await _row(connection, last.end, last.under_way, last.own)
     too_late = row["since"] is not None and row["since"] > last.oldest
     if row["everything"] or row["server"] != last.server or too_late:
         raise Outdated
@@ -106,9 +113,9 @@ async def read(connection: asyncpg.Connection, last: Seen) -> News:
 
 
 async def _row(
-    connection: asyncpg.Connection, snapshot: str, oldest: int, own: int
+    connection: asyncpg.Connection, end: int, under_way: Sequence[int], own: int
 ) -> asyncpg.Record:
-    row = await connection.fetchrow(_READ, snapshot, oldest, own)
+    row = await connection.fetchrow(_READ, end, under_way, own)
     if row["revision"] != HEAD:
         raise Unavailable(wrong_schema(row["revision"]))
     return row

@@ -89,8 +89,8 @@ class KeptFarm:
     async def load(cls, connection: asyncpg.Connection) -> "KeptFarm":
         """Read the whole farm, as one snapshot shows it; without the farm lock."""
         async with connection.transaction(isolation="repeatable_read", readonly=True):
-            await store.plan_for_all(connection)
             kept = cls(await feed.start(connection))
+            await store.plan_for_all(connection)
             queues = await store.queues(connection)
             jobs = await store.jobs(connection)
             failed = _by_job(await store.failed_before(connection))
@@ -108,12 +108,22 @@ class KeptFarm:
         if news.queues:
             self._take_queues(news.queues, await store.queues(connection, news.queues))
         if news.jobs:
-            jobs = await store.jobs(connection, news.jobs)
-            failed = await store.failed_before(connection, [row["id"] for row in jobs])
-            self._take_jobs(news.jobs, jobs, _by_job(failed))
+            await self._read_jobs(connection, news.jobs)
         if news.agents:
             self._take_agents(news.agents, await store.agents(connection, news.agents))
         self.seen = news.seen
+
+    async def _read_jobs(self, connection: asyncpg.Connection, ids: Sequence[int]) -> None:
+        """These jobs; where one came, or is over, those that wait for it as well."""
+        rows = await store.jobs(connection, ids)
+        turned = {row["id"] for row in rows} ^ (set(ids) & self.jobs.keys())
+        if turned:
+            more = set(await store.dependents(connection, list(turned))).difference(ids)
+            if more:
+                ids = [*ids, *more]
+                rows = [*rows, *await store.jobs(connection, list(more))]
+        failed = await store.failed_before(connection, [row["id"] for row in rows])
+        self._take_jobs(ids, rows, _by_job(failed))
 
     def wrote(self, transaction: int) -> None:
         """The changes of this transaction are this process's own, and kept already."""
@@ -194,7 +204,7 @@ class KeptFarm:
     ) -> None:
         """Each is made anew, with the agents that it has."""
         agents: dict[int, int] = {}
-        for job_id in {*ids, *(row["id"] for row in rows)} & self.jobs.keys():
+        for job_id in set(ids) & self.jobs.keys():
             agents[job_id] = self.jobs[job_id].job.assigned
             self._remove_job(job_id)
         for row in rows:
@@ -255,7 +265,10 @@ class KeptFarm:
         kept = self.jobs.pop(job_id)
         self.told.forget(job_id)
         for parent_id in kept.parents:
-            self.children[parent_id].discard(job_id)
+            children = self.children[parent_id]
+            children.discard(job_id)
+            if not children:
+                del self.children[parent_id]
         self.farm.cut(kept.job)
 
     def _let_children_run(self, job_id: int) -> None:

@@ -3,11 +3,10 @@
 import asyncio
 from typing import Any
 
-import asyncpg
 import structlog
 
 from app import metrics
-from app.db.engine import CHANNEL, connect
+from app.db.engine import AWAY, CHANNEL, connect
 from app.scheduler.desk import Desk
 
 log = structlog.get_logger()
@@ -22,7 +21,7 @@ async def listen(url: str, desk: Desk) -> None:
     while True:
         try:
             await _listen_once(url, desk)
-        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError) as lost:
+        except AWAY as lost:
             log.warning("listener_lost", error=str(lost), retry_seconds=RECONNECT_SECONDS)
         metrics.LISTENING.set(0)
         await asyncio.sleep(RECONNECT_SECONDS)

@@ -7,7 +7,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from app import metrics
-from app.db.engine import lock_farm
+from app.db.engine import AWAY, lock_farm
 from app.errors import AppError
 from app.policy.states import EndedBecause
 from app.scheduler import feed, lease_store
@@ -25,7 +25,7 @@ async def reap_for_ever(engine: AsyncEngine, settings: Settings) -> None:
                 await reap(connection)
             async with engine.begin() as connection:
                 await feed.forget_old(connection)
-        except (SQLAlchemyError, AppError, OSError) as failed:
+        except (SQLAlchemyError, AppError, *AWAY) as failed:
             log.warning("reaper_failed", error=str(failed).split("\n")[0])
 
 

@@ -56,7 +56,6 @@ FROM jobs j LEFT JOIN (
 WHERE j.time_finished IS NULL
 """
 
-# These, and those that wait for them.
 _JOBS_OF = """
 SELECT j.id, j.job_queue_id, j.priority, j.weight, j.minimum_agents, j.maximum_agents, j.paused,
     j.frames, j."by", j.num_tiles, j.batch, j.batch_contiguous, j.cpus, j.ram, j.required_tags,
@@ -66,11 +65,11 @@ SELECT j.id, j.job_queue_id, j.priority, j.weight, j.minimum_agents, j.maximum_a
         WHERE d.job_id = j.id AND p.tasks_done < p.tasks_total
     ) AS parents
 FROM jobs j
-WHERE j.time_finished IS NULL AND j.id = ANY(ARRAY(
-    SELECT unnest($1::bigint[])
-    UNION
-    SELECT job_id FROM job_dependencies WHERE parent_job_id = ANY($1::bigint[])
-))
+WHERE j.time_finished IS NULL AND j.id = ANY($1::bigint[])
+"""
+
+_DEPENDENTS = """
+SELECT DISTINCT job_id FROM job_dependencies WHERE parent_job_id = ANY($1::bigint[])
 """
 
 _FAILED_BEFORE = """
@@ -186,7 +185,8 @@ told AS (
 ),
 alive AS (
     UPDATE agents a SET
-        online = true, last_seen = clock_timestamp(), free_ram = coalesce(p.free_ram, a.free_ram),
+        online = a.online OR p.asked, last_seen = clock_timestamp(),
+        free_ram = coalesce(p.free_ram, a.free_ram),
         last_asked = CASE WHEN p.asked THEN clock_timestamp() ELSE a.last_asked END,
         lease_expires_at = clock_timestamp() + make_interval(secs => p.lease_seconds)
     FROM unnest($4::uuid[], $5::int[], $6::float8[], $7::bool[])
@@ -250,8 +250,13 @@ async def queues(connection: asyncpg.Connection, ids: Sequence[int] | None = Non
 
 
 async def jobs(connection: asyncpg.Connection, ids: Sequence[int] | None = None) -> Rows:
-    """Unfinished jobs; with ids those, and those that wait for one of them."""
+    """Unfinished jobs; with ids those of them that are."""
     return await _all_or_of(connection, _JOBS, _JOBS_OF, ids)
+
+
+async def dependents(connection: asyncpg.Connection, ids: Sequence[int]) -> list[int]:
+    """Jobs that wait, or waited, for one of these."""
+    return [row["job_id"] for row in await _rows(connection, _DEPENDENTS, ids)]
 
 
 async def failed_before(connection: asyncpg.Connection, jobs: Sequence[int] | None = None) -> Rows:

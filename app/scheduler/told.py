@@ -14,6 +14,7 @@ class Told:
 
     def __init__(self) -> None:
         self._jobs: dict[int, AssignedJob] = {}
+        self._sizes: dict[int, int] = {}
         self._bytes = 0
 
     def __getitem__(self, job_id: int) -> AssignedJob:
@@ -25,15 +26,19 @@ class Told:
     def add(self, rows: Iterable[Mapping[str, Any]]) -> None:
         """Rows as the store gives them: `data` and `environ` as JSON text."""
         for row in rows:
-            self._bytes += len(row["data"]) + len(row["environ"])
+            self.forget(row["id"])
+            self._sizes[row["id"]] = len(row["data"]) + len(row["environ"])
+            self._bytes += self._sizes[row["id"]]
             parsed = {"data": json.loads(row["data"]), "environ": json.loads(row["environ"])}
             self._jobs[row["id"]] = AssignedJob(**{**row, **parsed})
 
     def forget(self, job_id: int) -> None:
-        self._jobs.pop(job_id, None)
+        if self._jobs.pop(job_id, None) is not None:
+            self._bytes -= self._sizes.pop(job_id)
 
     def clear(self) -> None:
         self._jobs.clear()
+        self._sizes.clear()
         self._bytes = 0
 
     def make_room(self) -> None:

@@ -184,6 +184,7 @@ async def test_ended_assignments_go_when_they_are_too_old_active_and_younger_one
         midnight(day(-DAYS)),
         farm.held["young"]["id"],
     )
+    assert await keep(own, DAYS, TODAY) is True
     assert await keep(own, DAYS, TODAY) is False
     left = [row["id"] for row in await own.fetch("SELECT id FROM assignments ORDER BY id")]
     assert left == [farm.held["young"]["id"], farm.held["active"]["id"]]
@@ -208,8 +209,25 @@ async def test_a_round_deletes_no_more_than_its_share_and_the_lowest_ids_first(
         await farm.finish("a0")
     assert await keep(own, DAYS, TODAY) is True
     assert await own.fetchval("SELECT array_agg(id) FROM assignments") == [3]
-    assert await keep(own, DAYS, TODAY) is False
+    assert await keep(own, DAYS, TODAY) is True
     assert await own.fetchval("SELECT count(*) FROM assignments") == 0
+    assert await keep(own, DAYS, TODAY) is False
+
+
+async def test_one_that_is_still_active_does_not_slow_the_deletion_of_those_behind_it(
+    farm: Farm, own: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(keeping, "ASSIGNMENTS_A_ROUND", 2)
+    await farm.job("shot", tasks=4)
+    for hostname in ("long", "short"):
+        await farm.agent(hostname)
+    await farm.assign("long")
+    for _ in range(3):
+        await farm.assign("short")
+        await farm.finish("short")
+    while await keep(own, DAYS, TODAY):
+        pass
+    assert await own.fetchval("SELECT array_agg(id) FROM assignments") == [1]
 
 
 async def test_the_farm_goes_on_while_the_keeper_waits_for_a_lock_and_gives_up(
