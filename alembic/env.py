@@ -8,7 +8,8 @@ from alembic import context
 from sqlalchemy import Connection, text
 
 from app.db.engine import create_engine
-from app.db.tables import Table, in_models
+from app.db.records import in_models
+from app.db.tables import metadata
 from app.settings import Settings
 
 # Two replicas that start at once migrate one after the other.
@@ -22,7 +23,7 @@ def migrate(connection: Connection) -> None:
     """Each revision in a transaction of its own, so that one may build indexes without any."""
     context.configure(
         connection=connection,
-        target_metadata=Table.metadata,
+        target_metadata=metadata,
         include_name=in_models,
         transaction_per_migration=True,
     )
@@ -58,7 +59,7 @@ async def connect_and_migrate() -> None:
 if context.is_offline_mode():
     context.configure(
         dialect_name="postgresql",
-        target_metadata=Table.metadata,
+        target_metadata=metadata,
         literal_binds=True,
         dialect_opts={"paramstyle": "named"},
         transaction_per_migration=True,

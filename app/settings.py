@@ -71,6 +71,11 @@ class Settings(BaseSettings):
         """How often an agent should call: three chances within its lease."""
         return self.lease_seconds / 3
 
+    @property
+    def silent_seconds(self) -> float:
+        """Longer than any wait for a lock: a connection that is silent by then is dead."""
+        return self.lock_timeout_seconds + 20
+
     @field_validator("database_url")
     @classmethod
     def _driver(cls, url: str | None) -> str | None:

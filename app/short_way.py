@@ -24,8 +24,8 @@ _HEARTBEAT = re.compile(r"/agents/([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})/
 
 Answering = Coroutine[None, None, BaseModel | None]
 
-# How a call is answered, from its body; raises `ValidationError` where it is not a plain one.
-Call = Callable[[bytes, Receive], Answering]
+# How a call is answered, from its body; None or `ValidationError` where it is not a plain one.
+Call = Callable[[bytes, Receive], Answering | None]
 
 
 async def short_way(
@@ -64,7 +64,7 @@ def _call(scope: Scope) -> Call | None:
 
 
 def _poll(desk: Desk) -> Call:
-    def call(body: bytes, receive: Receive) -> Answering:
+    def call(body: bytes, receive: Receive) -> Answering | None:
         return desk.ask(AssignRequest.model_validate_json(body), receive)
 
     return call
@@ -74,11 +74,11 @@ def _beat(pulse: Pulse, agent_id: UUID, *, is_json: bool) -> Call:
     async def beat(asked: Heartbeat) -> BaseModel:
         return await pulse.beat(agent_id, asked, await caller())
 
-    def call(body: bytes, _: Receive) -> Answering:
-        # No body is a body without news; one that does not say what it is goes the long way.
-        return beat(
-            Heartbeat() if not body else Heartbeat.model_validate_json(body if is_json else b"")
-        )
+    def call(body: bytes, _: Receive) -> Answering | None:
+        # None is one without news; one that does not say that it is JSON goes the long way.
+        if not body:
+            return beat(Heartbeat())
+        return beat(Heartbeat.model_validate_json(body)) if is_json else None
 
     return call
 

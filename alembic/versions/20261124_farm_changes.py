@@ -113,6 +113,24 @@ $$
 
 def upgrade() -> None:
     op.execute(LOCK_FARM)
+    create_tables()
+    create_triggers()
+    create_guards()
+    for table, key in FREED:
+        # squawk asks whether anybody relies on it: an assignment is to outlive its agent and its
+        # job, and only the holder of the farm lock writes it.
+        op.execute(
+            f"-- squawk-ignore ban-drop-constraint\nALTER TABLE {table} DROP CONSTRAINT {key}"
+        )
+    op.execute(
+        "ALTER TABLE jobs ADD CONSTRAINT ck_jobs_finished CHECK "
+        "((time_finished IS NULL) = (tasks_done + tasks_failed < tasks_total)) NOT VALID"
+    )
+    for table, settings in OFTEN_UPDATED.items():
+        op.execute(f"ALTER TABLE {table} SET ({settings})")
+
+
+def create_tables() -> None:
     op.create_table(
         "farm_changes",
         sa.Column("id", sa.BigInteger(), sa.Identity(always=True), nullable=False),
@@ -143,6 +161,9 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_farm_changes_kept")),
     )
     op.execute("INSERT INTO farm_changes_kept (since, next) VALUES (0, 0)")
+
+
+def create_triggers() -> None:
     for name, body in FUNCTIONS.items():
         op.execute(
             f"CREATE FUNCTION {name}() RETURNS trigger LANGUAGE plpgsql AS "
@@ -158,6 +179,17 @@ def upgrade() -> None:
             f"CREATE TRIGGER note_truncate AFTER TRUNCATE ON {table} "
             f"FOR EACH STATEMENT EXECUTE FUNCTION {function}()"
         )
+    for table, (function, columns) in ROW_TRIGGERS.items():
+        old, new = (
+            ", ".join(f"{row}.{name}" for name in columns.split()) for row in ("OLD", "NEW")
+        )
+        op.execute(
+            f"CREATE TRIGGER note_update AFTER UPDATE ON {table} FOR EACH ROW "
+            f"WHEN (({old}) IS DISTINCT FROM ({new})) EXECUTE FUNCTION {function}()"
+        )
+
+
+def create_guards() -> None:
     op.execute(LOCK_BEFORE_DELETE)
     for table, (function, column) in GUARDS.items():
         op.execute(
@@ -169,26 +201,6 @@ def upgrade() -> None:
             f"CREATE TRIGGER {function} BEFORE DELETE ON {table} FOR EACH ROW "
             f"EXECUTE FUNCTION {function}()"
         )
-    for table, (function, columns) in ROW_TRIGGERS.items():
-        old, new = (
-            ", ".join(f"{row}.{name}" for name in columns.split()) for row in ("OLD", "NEW")
-        )
-        op.execute(
-            f"CREATE TRIGGER note_update AFTER UPDATE ON {table} FOR EACH ROW "
-            f"WHEN (({old}) IS DISTINCT FROM ({new})) EXECUTE FUNCTION {function}()"
-        )
-    for table, key in FREED:
-        # squawk asks whether anybody relies on it: an assignment is to outlive its agent and its
-        # job, and only the holder of the farm lock writes it.
-        op.execute(
-            f"-- squawk-ignore ban-drop-constraint\nALTER TABLE {table} DROP CONSTRAINT {key}"
-        )
-    op.execute(
-        "ALTER TABLE jobs ADD CONSTRAINT ck_jobs_finished CHECK "
-        "((time_finished IS NULL) = (tasks_done + tasks_failed < tasks_total)) NOT VALID"
-    )
-    for table, settings in OFTEN_UPDATED.items():
-        op.execute(f"ALTER TABLE {table} SET ({settings})")
 
 
 # An assignment may outlive its agent and its job here; there it was cut from them.

@@ -20,12 +20,12 @@ from app.agents.schemas import Heartbeat, HeartbeatAnswer
 from app.db.engine import lock_farm
 from app.history.store import record_all
 from app.policy.states import agent_state
-from app.scheduler.cycle import AgentNotFound
+from app.scheduler.desk import give
+from app.scheduler.refusals import AgentNotFound
 from app.settings import Settings
 
 # At once: more would keep those that come next waiting.
 MOST = 1_000
-SILENT_SECONDS = 20
 
 Live = Callable[[AsyncConnection, store.Beats, float], Awaitable[Sequence[RowMapping]]]
 
@@ -79,14 +79,17 @@ class Pulse:
         """Renew what can be renewed at once; then, holding no row, the rest with the farm lock."""
         rest = await self._step(beats, store.renew, lock=False)
         for beat in await self._step(rest, store.come_online, lock=True) if rest else ():
-            _give(beat, AgentNotFound.of(beat.agent_id))
+            give(beat.answer, AgentNotFound.of(beat.agent_id))
 
     async def _step(self, beats: list[Beat], live: Live, *, lock: bool) -> list[Beat]:
         """Answer the agents that have a lease by this; those that have none are left."""
         leases: dict[UUID, RowMapping] = {}
         stop: dict[UUID, list[int]] = defaultdict(list)
         try:
-            async with asyncio.timeout(self._limit), self.engine.begin() as connection:
+            async with (
+                asyncio.timeout(self.settings.silent_seconds),
+                self.engine.begin() as connection,
+            ):
                 if lock:
                     await lock_farm(connection)
                 rams = [(beat.agent_id, beat.asked.free_ram) for beat in beats]
@@ -98,17 +101,12 @@ class Pulse:
                     stop[row["agent_id"]].append(row["id"])
         except Exception as failed:  # noqa: BLE001  # whatever it is, each call must hear of it
             for beat in beats:
-                _give(beat, failed)
+                give(beat.answer, failed)
             return []
         for beat in beats:
             if beat.agent_id in leases:
-                _give(beat, self._answer(leases[beat.agent_id], stop[beat.agent_id]))
+                give(beat.answer, self._answer(leases[beat.agent_id], stop[beat.agent_id]))
         return [beat for beat in beats if beat.agent_id not in leases]
-
-    @property
-    def _limit(self) -> float:
-        """Longer than any lock may take: a connection that is silent by then is dead."""
-        return self.settings.lock_timeout_seconds + SILENT_SECONDS
 
     def _answer(self, lease: RowMapping, stop: list[int]) -> HeartbeatAnswer:
         return HeartbeatAnswer(
@@ -127,12 +125,3 @@ def _returned(beats: Sequence[Beat], leases: Mapping[UUID, RowMapping]) -> list[
         for beat in beats
         if beat.agent_id in leases and leases[beat.agent_id]["returned"]
     ]
-
-
-def _give(beat: Beat, outcome: HeartbeatAnswer | Exception) -> None:
-    if beat.answer.done():
-        return
-    if isinstance(outcome, Exception):
-        beat.answer.set_exception(outcome)
-    else:
-        beat.answer.set_result(outcome)

@@ -20,8 +20,8 @@ from app.errors import AppError, Conflict
 from app.history.store import record
 from app.policy.states import AgentState, EndedBecause, Mode, agent_state
 from app.policy.task_ids import task_id
-from app.scheduler.cycle import AgentNotFound
 from app.scheduler.ending import take_back
+from app.scheduler.refusals import AgentNotFound
 from app.settings import Settings
 
 

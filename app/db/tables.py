@@ -9,13 +9,11 @@ from sqlalchemy import (
     JSON,
     BigInteger,
     CheckConstraint,
-    DateTime,
     Float,
     ForeignKey,
     Identity,
     Index,
     Integer,
-    MetaData,
     Numeric,
     PrimaryKeyConstraint,
     SmallInteger,
@@ -27,9 +25,12 @@ from sqlalchemy import (
     text,
     true,
 )
-from sqlalchemy.dialects.postgresql import ARRAY, INT4MULTIRANGE, JSONB
+from sqlalchemy.dialects.postgresql import ARRAY, INT4MULTIRANGE
 from sqlalchemy.dialects.postgresql.ranges import MultiRange
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy.orm import Mapped, mapped_column
+
+from app.db.records import History
+from app.db.table import Table, Timestamp
 
 MAX_INT = 2**31 - 1
 MAX_PRIORITY = 1_000
@@ -37,20 +38,6 @@ MAX_WEIGHT = 1_000_000
 MAX_TASKS = 1_000_000
 MAX_DEPTH = 32
 MAX_NAME = 255
-
-Timestamp = DateTime(timezone=True)
-
-
-class Table(DeclarativeBase):
-    metadata = MetaData(
-        naming_convention={
-            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
-            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
-            "ck": "ck_%(table_name)s_%(constraint_name)s",
-            "fk": "fk_%(table_name)s_%(column_0_name)s",
-            "pk": "pk_%(table_name)s",
-        }
-    )
 
 
 def _turn_checks() -> list[CheckConstraint]:
@@ -285,92 +272,13 @@ class Task(Table):
     time_finished: Mapped[datetime | None] = mapped_column(Timestamp)
 
 
-class History(Table):
-    """Who did what to which queue, job, task, assignment, when: append-only, no foreign keys.
-
-    A trigger refuses UPDATE and DELETE. Rows about assignments are written under the farm lock, so
-    that `id` is the order in which things happened. Each day (UTC) is a partition of its own, which
-    app/history/keeping.py makes and lets go.
-    """
-
-    __tablename__ = "history"
-    __table_args__ = (
-        Index("ix_history_job_id", "job_id", "id", postgresql_where=text("job_id IS NOT NULL")),
-        Index(
-            "ix_history_job_queue_id",
-            "job_queue_id",
-            "id",
-            postgresql_where=text("job_queue_id IS NOT NULL"),
-        ),
-        Index(
-            "ix_history_agent_id", "agent_id", "id", postgresql_where=text("agent_id IS NOT NULL")
-        ),
-        # What happened to one assignment lies close together: a few pages to look through.
-        Index(
-            "ix_history_of_assignment",
-            "assignment_id",
-            postgresql_using="brin",
-            postgresql_with={"pages_per_range": 16, "autosummarize": "on"},
-        ),
-        {"postgresql_partition_by": "RANGE (at)"},
-    )
-
-    id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
-    at: Mapped[datetime] = mapped_column(
-        Timestamp, server_default=func.clock_timestamp(), primary_key=True
-    )
-    actor: Mapped[str] = mapped_column(Text)
-    action: Mapped[str] = mapped_column(Text)
-    job_queue_id: Mapped[int | None] = mapped_column(BigInteger)
-    job_id: Mapped[int | None] = mapped_column(BigInteger)
-    agent_id: Mapped[UUID | None] = mapped_column()
-    assignment_id: Mapped[int | None] = mapped_column(BigInteger)
-    detail: Mapped[Any] = mapped_column(JSONB, server_default=text("'{}'"))
-
-
-def in_models(name: str | None, kind: str, _parents: object = None) -> bool:
-    """Whether alembic compares it with the tables here: partitions of the history are not in them.
-
-    To be given to it as `include_name`.
-    """
-    return kind != "table" or name is None or not name.startswith(f"{History.__tablename__}_")
-
-
-class Change(Table):
-    """What a transaction changed of that which a decision needs: the feed that keeps farms fresh.
-
-    Triggers write it, a row for each statement. See app/scheduler/feed.py.
-    """
-
-    __tablename__ = "farm_changes"
-    __table_args__ = (Index("ix_farm_changes_xid", "xid"),)
-
-    id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
-    xid: Mapped[int] = mapped_column(
-        BigInteger, server_default=text("(pg_current_xact_id()::text)::bigint")
-    )
-    queues: Mapped[list[int] | None] = mapped_column(ARRAY(BigInteger))
-    jobs: Mapped[list[int] | None] = mapped_column(ARRAY(BigInteger))
-    agents: Mapped[list[UUID] | None] = mapped_column(ARRAY(Uuid))
-
-
-class ChangesKept(Table):
-    """One row: changes of transactions before `since` are gone, those before `next` go next."""
-
-    __tablename__ = "farm_changes_kept"
-    __table_args__ = (CheckConstraint("id = 1", "one_row"),)
-
-    id: Mapped[int] = mapped_column(SmallInteger, primary_key=True, server_default=text("1"))
-    since: Mapped[int] = mapped_column(BigInteger)
-    next: Mapped[int] = mapped_column(BigInteger)
-    moved_at: Mapped[datetime] = mapped_column(Timestamp, server_default=func.clock_timestamp())
-
+metadata = Table.metadata  # of all tables, those of app/db/records.py too
 
 # The same tables for Core, which the stores write their SQL with.
-jobqueues = Table.metadata.tables["jobqueues"]
-jobs = Table.metadata.tables["jobs"]
-job_dependencies = Table.metadata.tables["job_dependencies"]
-agents = Table.metadata.tables["agents"]
-assignments = Table.metadata.tables["assignments"]
-tasks = Table.metadata.tables["tasks"]
-history = Table.metadata.tables["history"]
+jobqueues = metadata.tables["jobqueues"]
+jobs = metadata.tables["jobs"]
+job_dependencies = metadata.tables["job_dependencies"]
+agents = metadata.tables["agents"]
+assignments = metadata.tables["assignments"]
+tasks = metadata.tables["tasks"]
+history = metadata.tables[History.__tablename__]

@@ -58,7 +58,7 @@ class Farm:
         if isinstance(node, Job):
             node.kind = self.kinds.join(node.requirements)
         self._place(node)
-        self._change_agents(parent, node.assigned)
+        self.count(parent, node.assigned)
 
     def cut(self, node: Queue | Job) -> None:
         """Take a node from its queue."""
@@ -68,13 +68,15 @@ class Farm:
             parent.line.remove(node)
         parent.children.remove(node)
         node.parent = None
-        self._change_agents(parent, -node.assigned)
+        self.count(parent, -node.assigned)
         if isinstance(node, Job):
             self.kinds.leave(node.requirements)
 
-    def count(self, job: Job, agents: int) -> None:
-        """So many agents more, or less, work on the job."""
-        self._change_agents(job, agents)
+    def count(self, node: Queue | Job, agents: int) -> None:
+        """So many agents more, or less, work in or below the node."""
+        for at in path(node):
+            at.assigned += agents
+            self._place(at)
 
     def settle(self, node: Queue | Job) -> None:
         """Something else of the node changed: look how it stands, and who above notices."""
@@ -96,11 +98,6 @@ class Farm:
         if job.key is not None and job.parent is not None:
             job.parent.line.remove(job)
             self.settle(job.parent)
-
-    def _change_agents(self, node: Queue | Job, agents: int) -> None:
-        for at in path(node):
-            at.assigned += agents
-            self._place(at)
 
     def _place(self, node: Queue | Job) -> None:
         """Let the node stand in its parent's line as it should."""

@@ -10,38 +10,16 @@ from uuid import UUID
 
 import asyncpg
 
-from app.errors import AppError, Conflict, NotFound
-from app.policy.frames import parse, plain_number
+from app.errors import AppError
 from app.policy.pick import assign
 from app.policy.states import Mode, TaskState
-from app.policy.task_ids import task_id
 from app.scheduler import reports, store
+from app.scheduler.answer import answer
 from app.scheduler.kept import Holding, KeptAgent, KeptFarm
+from app.scheduler.refusals import AgentDisabled, AgentNotFound, AssignmentNotFound
 from app.scheduler.rows import multirange
-from app.scheduler.schemas import (
-    AssignedTask,
-    Assignment,
-    AssignmentStatus,
-    AssignRequest,
-    Result,
-)
+from app.scheduler.schemas import Assignment, AssignmentStatus, AssignRequest, Result
 from app.settings import Settings
-
-
-class AgentNotFound(NotFound):
-    code = "agent_not_found"
-
-    @classmethod
-    def of(cls, agent_id: UUID) -> "AgentNotFound":
-        return cls(f"there is no agent {agent_id}: register it with POST /agents")
-
-
-class AgentDisabled(Conflict):
-    code = "agent_disabled"
-
-
-class AssignmentNotFound(NotFound):
-    code = "assignment_not_found"
 
 
 @dataclass(slots=True, eq=False)
@@ -62,11 +40,11 @@ class Round:
     """The calls of a cycle and what comes of them; at most one poll an agent.
 
     `outcomes` has every poll that `asked`, `over` those of the waiting that need wait no more, and
-    `statuses` is in the order of the reports `told`.
+    `statuses` is in the order of what was `reported`.
     """
 
     asked: Sequence[AssignRequest] = ()
-    told: Sequence[Report] = ()
+    reported: Sequence[Report] = ()
     waiting: Collection[UUID] = ()
     outcomes: dict[UUID, Outcome] = field(default_factory=dict)
     over: dict[UUID, Outcome] = field(default_factory=dict)
@@ -149,10 +127,10 @@ class Cycles:
         What is to be written of it.
         """
         polls = [poll for poll in this.asked if poll.results and poll.agent_id in this.agents]
-        former = await self._former(connection, polls, this.told)
+        former = await self._former(connection, polls, this.reported)
         for poll in polls:
             self._weigh_poll(this, poll, former)
-        this.statuses = [self._weigh_report(this, report, former) for report in this.told]
+        this.statuses = [self._weigh_report(this, report, former) for report in this.reported]
         if not this.counted:
             return []
         return await reports.count(connection, self.kept, this.counted)
@@ -301,31 +279,8 @@ class Cycles:
         for assignment_id, attempts in this.attempts.items():
             holding = self.kept.held[assignment_id]
             of = this.outcomes if holding.agent_id in this.agents else this.over
-            of[holding.agent_id] = self._assignment(holding, attempts, until)
+            of[holding.agent_id] = answer(self.kept, self.settings, holding, attempts, until)
         self.kept.told.make_room()
-
-    def _assignment(
-        self, holding: Holding, attempts: Mapping[int, int], until: datetime
-    ) -> Assignment:
-        job = self.kept.jobs[holding.job_id].job
-        frames = parse(job.frames)
-        return Assignment(
-            id=holding.id,
-            agent_id=holding.agent_id,
-            lease_expires_at=until,
-            lease_seconds=self.settings.lease_seconds,
-            heartbeat_seconds=self.settings.heartbeat_seconds,
-            job=self.kept.told[holding.job_id],
-            tasks=[
-                AssignedTask(
-                    id=task_id(job.id, ordinal),
-                    frame=plain_number(frames[ordinal // job.num_tiles]),
-                    tile=ordinal % job.num_tiles,
-                    attempt=attempt,
-                )
-                for ordinal, attempt in attempts.items()
-            ],
-        )
 
 
 def _numbers(this: Round) -> list[tuple[int, int, int, str, str]]:

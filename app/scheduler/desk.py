@@ -24,7 +24,6 @@ from app.settings import Settings
 log = structlog.get_logger()
 
 RETRY_SECONDS = 1
-SILENT_SECONDS = 20
 
 
 @dataclass(slots=True, eq=False)
@@ -43,7 +42,7 @@ class Poll:
 
 
 @dataclass(slots=True, eq=False)
-class Told:
+class Reported:
     """A report that waits to be counted."""
 
     report: Report
@@ -58,7 +57,7 @@ class Desk:
     settings: Settings
     name: str = field(default_factory=lambda: uuid4().hex)
     _asked: list[Poll] = field(default_factory=list)
-    _told: list[Told] = field(default_factory=list)
+    _reported: list[Reported] = field(default_factory=list)
     _waiting: dict[UUID, Poll] = field(default_factory=dict)
     _stirred: bool = True
     _bell: asyncio.Event = field(default_factory=asyncio.Event)
@@ -83,10 +82,10 @@ class Desk:
 
     async def tell(self, report: Report) -> AssignmentStatus:
         """Have a report counted."""
-        told = Told(report, asyncio.get_running_loop().create_future())
-        self._told.append(told)
+        reported = Reported(report, asyncio.get_running_loop().create_future())
+        self._reported.append(reported)
         self._bell.set()
-        return await told.answer
+        return await reported.answer
 
     def stir(self) -> None:
         """Something changed that may be work for those that wait."""
@@ -124,24 +123,24 @@ class Desk:
 
     async def _serve(self) -> None:
         """One round: of what came, and of those that wait where that may be work for them."""
-        asked, told = self._take_asked(), self._take_told()
+        asked, reported = self._take_asked(), self._take_reported()
         stirred, self._stirred = self._stirred, False
-        if not asked and not told and not (stirred and await self._refreshed()):
+        if not asked and not reported and not (stirred and await self._refreshed()):
             return
         this = Round(
-            [poll.request for poll in asked], [one.report for one in told], self._waiting.keys()
+            [poll.request for poll in asked], [one.report for one in reported], self._waiting.keys()
         )
         failed = await self._run(this)
         if failed is not None:
-            self._fail(asked, told, failed)
+            self._fail(asked, reported, failed)
             return
-        self._give(asked, told, this)
+        self._give(asked, reported, this)
 
     async def _refreshed(self) -> bool:
         """Take in what others did; True if there may be work for those that wait."""
         outdated = False
         try:
-            async with asyncio.timeout(self._limit):
+            async with asyncio.timeout(self.settings.silent_seconds):
                 cycles = await self._ready()
                 more = await cycles.refresh(await self._driver())
         except Outdated:
@@ -170,17 +169,12 @@ class Desk:
     async def _try(self, this: Round) -> Exception | None:
         try:
             cycles = await self._ready()
-            async with asyncio.timeout(self._limit):
+            async with asyncio.timeout(self.settings.silent_seconds):
                 await cycles.run(await self._driver(), this)
         except Exception as failed:  # noqa: BLE001  # whatever it is, polls must be answered
             await self._start_over()
             return failed.with_traceback(None)  # which would hold the farm that is thrown away
         return None
-
-    @property
-    def _limit(self) -> float:
-        """Longer than any lock may take: a connection that is silent by then is dead."""
-        return self.settings.lock_timeout_seconds + SILENT_SECONDS
 
     async def _ready(self) -> Cycles:
         """The kept farm, read whole if there is none."""
@@ -210,7 +204,7 @@ class Desk:
         if self._connection is None:
             return
         try:
-            async with asyncio.timeout(SILENT_SECONDS):
+            async with asyncio.timeout(self.settings.silent_seconds):
                 await (await driver_of(self._connection)).execute("ROLLBACK")
         except Exception:  # noqa: BLE001  # whatever it is, another connection is better
             self._forget_farm()
@@ -231,7 +225,7 @@ class Desk:
         with suppress(Exception):
             await connection.close()
 
-    def _give(self, asked: list[Poll], told: list[Told], this: Round) -> None:
+    def _give(self, asked: list[Poll], reported: list[Reported], this: Round) -> None:
         metrics.count(this.outcomes.values())
         metrics.count(this.over.values())
         for agent_id, outcome in this.over.items():
@@ -243,14 +237,14 @@ class Desk:
                 self._wait(poll)
             else:
                 poll.give(outcome)
-        for one, status in zip(told, this.statuses, strict=True):
+        for one, status in zip(reported, this.statuses, strict=True):
             give(one.answer, status)
 
-    def _fail(self, asked: list[Poll], told: list[Told], failed: Exception) -> None:
+    def _fail(self, asked: list[Poll], reported: list[Reported], failed: Exception) -> None:
         """New calls hear of it, those that waited before wait on."""
         for poll in asked:
             give(poll.answer, failed)
-        for one in told:
+        for one in reported:
             give(one.answer, failed)
         self._stirred = True
 
@@ -273,8 +267,8 @@ class Desk:
                 before.give(None)  # the agent asks anew; its older poll is over
         return list(taken.values())
 
-    def _take_told(self) -> list[Told]:
-        taken, self._told = self._told, []
+    def _take_reported(self) -> list[Reported]:
+        taken, self._reported = self._reported, []
         return [one for one in taken if not one.answer.done()]
 
     def _may_wait(self, poll: Poll) -> bool:

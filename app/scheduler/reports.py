@@ -12,21 +12,8 @@ from app.policy.states import Held, Said, TaskState, Verdict, after_failure, jud
 from app.policy.task_ids import split
 from app.scheduler import store
 from app.scheduler.kept import Holding, KeptFarm
+from app.scheduler.refusals import ResultContradicts, StaleAssignment, TaskNotInAssignment, ended
 from app.scheduler.schemas import Result
-
-
-class StaleAssignment(Conflict):
-    """The assignment has ended, other than by these results: the agent drops that work."""
-
-    code = "stale_assignment"
-
-
-class TaskNotInAssignment(Conflict):
-    code = "task_not_in_assignment"
-
-
-class ResultContradicts(Conflict):
-    code = "result_contradicts"
 
 
 @dataclass(slots=True)
@@ -115,13 +102,6 @@ def holding_of(row: Mapping[str, Any]) -> Holding:
         set(row["done"]),
         set(row["failed"]),
         row["ended_because"],
-    )
-
-
-def ended(assignment_id: int, because: str) -> Conflict:
-    why = because.replace("_", " ")
-    return StaleAssignment(
-        f"assignment {assignment_id} has ended ({why}): drop that work and ask again"
     )
 
 

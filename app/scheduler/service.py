@@ -6,10 +6,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.db.engine import lock_farm
 from app.policy.states import EndedBecause
-from app.scheduler.cycle import AssignmentNotFound, Report
+from app.scheduler.cycle import Report
 from app.scheduler.desk import Desk
 from app.scheduler.ending import stands, take_back
-from app.scheduler.reports import ended
+from app.scheduler.refusals import AssignmentNotFound, ended
 from app.scheduler.schemas import AssignmentStatus, Result
 
 

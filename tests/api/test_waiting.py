@@ -11,6 +11,7 @@ from fastapi import FastAPI
 from app.scheduler import feed, store
 from app.settings import Settings
 from tests.farm import Farm
+from tests.held import held_open
 
 Change = Callable[[Farm], Awaitable[object]]
 
@@ -19,11 +20,6 @@ Change = Callable[[Farm], Awaitable[object]]
 def settings() -> Settings:
     """Without hints nothing would happen within a test: the fall-back comes once an hour."""
     return Settings(fallback_poll_seconds=3600)
-
-
-async def held_open(app: FastAPI, polls: int = 1) -> None:
-    while app.state.desk.waiting < polls:
-        await asyncio.sleep(0.005)
 
 
 async def test_a_poll_that_does_not_wait_is_answered_at_once(farm: Farm) -> None:

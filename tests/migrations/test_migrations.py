@@ -14,7 +14,8 @@ from sqlalchemy.ext.asyncio import create_async_engine
 
 from app.db.engine import HEAD
 from app.db.migrations import config
-from app.db.tables import Table, in_models
+from app.db.records import in_models
+from app.db.tables import metadata
 from tests.farm import Farm
 
 REVISIONS = [script.revision for script in ScriptDirectory.from_config(config()).walk_revisions()]
@@ -69,7 +70,7 @@ async def test_downgrading_to_nothing_leaves_nothing(database: str) -> None:
 async def test_the_schema_equals_the_models(database: str) -> None:
     def compare(connection: Connection) -> None:
         context = MigrationContext.configure(connection, opts={"include_name": in_models})
-        assert compare_metadata(context, Table.metadata) == []
+        assert compare_metadata(context, metadata) == []
 
     await run(database, compare)
 
@@ -79,7 +80,7 @@ async def test_every_check_of_the_models_is_in_the_schema(database: str) -> None
         found = connection.scalars(text("SELECT conname FROM pg_constraint WHERE contype = 'c'"))
         checks = {
             constraint.name
-            for table in Table.metadata.tables.values()
+            for table in metadata.tables.values()
             for constraint in table.constraints
             if constraint.__visit_name__ == "check_constraint"
         }

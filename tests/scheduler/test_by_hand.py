@@ -7,13 +7,7 @@ import pytest
 
 from app.db.engine import connect
 from app.scheduler.kept import KeptFarm
-from app.settings import Settings
 from tests.farm import Farm
-
-
-@pytest.fixture
-def settings() -> Settings:
-    return Settings(fallback_poll_seconds=3600, reap_seconds=3600)
 
 
 @pytest.fixture

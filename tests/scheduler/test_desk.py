@@ -10,21 +10,10 @@ from app.policy.kinds import SPARE
 from app.policy.pick import assign
 from app.scheduler.cycle import Report
 from app.scheduler.schemas import Result
-from app.settings import Settings
 from tests.farm import Farm
+from tests.held import held_open
 
 SOON = 10  # seconds; without hints or a fall-back nothing would ever come
-
-
-@pytest.fixture
-def settings() -> Settings:
-    """The fall-back comes once an hour: not within a test."""
-    return Settings(fallback_poll_seconds=3600)
-
-
-async def held_open(app: FastAPI, polls: int = 1) -> None:
-    while app.state.desk.waiting < polls:
-        await asyncio.sleep(0.005)
 
 
 async def waits(farm: Farm, app: FastAPI, hostname: str) -> asyncio.Task[str | None]:

@@ -10,24 +10,11 @@ from fastapi import FastAPI
 from app.db.engine import connect
 from app.scheduler import feed
 from app.scheduler.kept import KeptFarm
-from app.settings import Settings
 from tests.farm import Farm
 from tests.scheduler.kept_looks import all_equal, watching
 from tests.scheduler.reader import NOTHING, Reader
 
 SOON = 10  # seconds
-
-
-@pytest.fixture
-def settings() -> Settings:
-    return Settings(fallback_poll_seconds=3600, reap_seconds=3600)
-
-
-@pytest.fixture
-async def reader(database: str) -> AsyncIterator[Reader]:
-    connection = await connect(database)
-    yield Reader(connection, await feed.start(connection))
-    await connection.close()
 
 
 @pytest.fixture

@@ -1,30 +1,14 @@
 """Which edits are news, and of what: neither more nor less than what a decision needs."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
 from fastapi import FastAPI
 
-from app.db.engine import connect
-from app.scheduler import feed
 from app.scheduler.reaper import reap
-from app.settings import Settings
 from tests.farm import Farm
 from tests.scheduler.reader import NOTHING, Reader
-
-
-@pytest.fixture
-def settings() -> Settings:
-    return Settings(fallback_poll_seconds=3600, reap_seconds=3600)
-
-
-@pytest.fixture
-async def reader(database: str) -> AsyncIterator[Reader]:
-    connection = await connect(database)
-    yield Reader(connection, await feed.start(connection))
-    await connection.close()
-
 
 Edit = Callable[[Farm, FastAPI], Awaitable[Any]]
 

@@ -22,10 +22,12 @@ AGENTS = 24
 SECONDS = 6
 
 
-@pytest.fixture
-def settings() -> Settings:
-    """Nothing happens by itself while two farms are compared."""
-    return Settings(fallback_poll_seconds=3600, reap_seconds=3600, lease_seconds=3600)
+async def begun(client: httpx.AsyncClient, app: FastAPI, chance: random.Random) -> Player:
+    """Somebody who plays on a farm that has a few of everything."""
+    player = Player(client, app.state.engine, chance)
+    for begin in [*[player.register] * 6, *[player.make_queue] * 4, *[player.submit] * 4]:
+        await begin()
+    return player
 
 
 @pytest.mark.parametrize("seed", range(6))
@@ -33,9 +35,7 @@ async def test_after_every_step_of_a_history_the_kept_farms_are_as_one_read_anew
     client: httpx.AsyncClient, app: FastAPI, database: str, seed: int
 ) -> None:
     chance = random.Random(seed)
-    player = Player(client, app.state.engine, chance)
-    for begin in [*[player.register] * 6, *[player.make_queue] * 4, *[player.submit] * 4]:
-        await begin()
+    player = await begun(client, app, chance)
     async with watching(database) as witness:
         steps: list[str] = []
         for _ in range(STEPS):
@@ -49,9 +49,7 @@ async def test_who_looks_seldom_has_the_same_as_who_looks_at_every_change(
     client: httpx.AsyncClient, app: FastAPI, database: str, seed: int
 ) -> None:
     chance = random.Random(seed)
-    player = Player(client, app.state.engine, chance)
-    for begin in [*[player.register] * 6, *[player.make_queue] * 4, *[player.submit] * 4]:
-        await begin()
+    player = await begun(client, app, chance)
     async with watching(database) as witness:
         for _ in range(STEPS // 10):
             steps = [await player.step() for _ in range(chance.randint(5, 15))]

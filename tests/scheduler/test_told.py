@@ -6,14 +6,8 @@ import pytest
 from fastapi import FastAPI
 
 from app.scheduler import told
-from app.settings import Settings
 from tests.farm import Farm, Json
 from tests.scheduler.kept_looks import told_is_true, watching
-
-
-@pytest.fixture
-def settings() -> Settings:
-    return Settings(fallback_poll_seconds=3600, reap_seconds=3600)
 
 
 async def told_job(farm: Farm, hostname: str) -> Json:

@@ -1,0 +1,22 @@
+"""Nothing happens by itself: tests of the feed and of kept farms say when somebody looks."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from app.db.engine import connect
+from app.scheduler import feed
+from app.settings import Settings
+from tests.scheduler.reader import Reader
+
+
+@pytest.fixture
+def settings() -> Settings:
+    return Settings(fallback_poll_seconds=3600, reap_seconds=3600, lease_seconds=3600)
+
+
+@pytest.fixture
+async def reader(database: str) -> AsyncIterator[Reader]:
+    connection = await connect(database)
+    yield Reader(connection, await feed.start(connection))
+    await connection.close()
