@@ -61,8 +61,6 @@ class JobQueue(Table):
         CheckConstraint("position('/' in name) = 0", "name_without_slash"),
         CheckConstraint("parent_jobqueue_id <> id", "not_its_own_parent"),
         *_turn_checks(),
-        # A hash index, since a path of 32 long names does not fit into a btree page.
-        Index("ix_jobqueues_fullpath", "fullpath", postgresql_using="hash"),
         Index("ix_jobqueues_name", "name"),
     )
 

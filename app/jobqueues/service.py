@@ -90,6 +90,12 @@ async def details(connection: AsyncConnection, queue_id: int) -> JobQueueDetails
 async def page(
     connection: AsyncConnection, matching: dict[str, Any], after: int, limit: int
 ) -> list[JobQueue]:
+    """Queues past the id `after` whose columns equal `matching`; its `fullpath` leads to one."""
+    if "fullpath" in matching:
+        found = await store.id_of(connection, matching["fullpath"])
+        if found is None:
+            return []
+        matching = {"id": found} | {name: matching[name] for name in matching if name != "fullpath"}
     rows = await store.page(connection, matching, after, limit)
     return [JobQueue.model_validate(row) for row in rows]
 
@@ -159,7 +165,7 @@ async def resolve(
         if found is None:
             raise NoSuchQueue(f"there is no queue {fullpath[:200]}", field=field)
         return found
-    if queue_id is not None and not await store.exists(connection, queue_id):
+    if queue_id is not None and not await store.existing(connection, [queue_id]):
         raise NoSuchQueue(f"there is no queue with id {queue_id}", field=field)
     return queue_id
 

@@ -3,7 +3,19 @@
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import RowMapping, Select, delete, func, insert, select, text, update
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    RowMapping,
+    Select,
+    bindparam,
+    delete,
+    func,
+    insert,
+    select,
+    text,
+    update,
+)
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.db.counts import ASSIGNED, HELD, RUNNING, UNFINISHED, WAITING
@@ -11,6 +23,8 @@ from app.db.tables import jobqueues as queues
 from app.db.tables import jobs
 
 BRIEFS = 100
+
+_IDS = bindparam("ids", type_=ARRAY(BigInteger))
 
 # Columns of a queue as JSON, its agents counted in or below it.
 _QUEUES = f"""
@@ -65,6 +79,23 @@ WITH RECURSIVE up (id, parent_jobqueue_id, distance) AS (
 SELECT id FROM up ORDER BY distance
 """)
 
+# Each of :paths that leads to a queue, and that queue's id: name by name from the top level, which
+# the index of names among siblings answers. An index of fullpath would be written for every queue
+# below one that moves.
+_NAMED = text("""
+WITH RECURSIVE asked (path, names) AS (
+    SELECT path, string_to_array(path, '/') FROM unnest(CAST(:paths AS text[])) AS path
+),
+walk (path, names, at, id) AS (
+    SELECT a.path, a.names, 2, q.id
+    FROM asked a JOIN jobqueues q ON q.parent_jobqueue_id IS NULL AND q.name = a.names[2]
+    UNION ALL
+    SELECT w.path, w.names, w.at + 1, q.id
+    FROM walk w JOIN jobqueues q ON q.parent_jobqueue_id = w.id AND q.name = w.names[w.at + 1]
+)
+SELECT path, id FROM walk WHERE at = cardinality(names)
+""")
+
 # How many levels the queue and what hangs below it take: 1 for a queue without children.
 _HEIGHT = text("""
 WITH RECURSIVE below (id, level) AS (
@@ -106,16 +137,20 @@ async def get_for_update(connection: AsyncConnection, queue_id: int) -> RowMappi
     return found.mappings().one_or_none()
 
 
-async def exists(connection: AsyncConnection, queue_id: int) -> bool:
-    found = await connection.scalar(select(queues.c.id).where(queues.c.id == queue_id))
-    return found is not None
+async def ids_of(connection: AsyncConnection, fullpaths: Sequence[str]) -> dict[str, int]:
+    """The ids of the queues that are there, by fullpath; "/films", without a slash at its end."""
+    found = await connection.execute(_NAMED, {"paths": list(fullpaths)})
+    return {row.path: row.id for row in found}
 
 
 async def id_of(connection: AsyncConnection, fullpath: str) -> int | None:
-    found: int | None = await connection.scalar(
-        select(queues.c.id).where(queues.c.fullpath == fullpath)
-    )
-    return found
+    return (await ids_of(connection, [fullpath])).get(fullpath)
+
+
+async def existing(connection: AsyncConnection, queue_ids: Sequence[int]) -> set[int]:
+    """Those of the ids that queues have."""
+    query = select(queues.c.id).where(queues.c.id == func.any(_IDS))
+    return set((await connection.scalars(query, {"ids": list(queue_ids)})).all())
 
 
 async def page(

@@ -7,6 +7,7 @@ from sqlalchemy import RowMapping
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.errors import NotFound
+from app.jobqueues.store import id_of
 from app.jobs import store
 from app.jobs.schemas import BlockingJob, Job, TaskCounts
 from app.policy.states import JobState, job_state
@@ -37,6 +38,12 @@ async def page(
     after: int,
     limit: int,
 ) -> list[Job]:
+    """Jobs past the id `after` whose columns equal `matching`; `queue` leads to theirs."""
+    if matching.get("queue") is not None:
+        found = await id_of(connection, matching["queue"])
+        if found is None:
+            return []
+        matching = matching | {"queue": found}
     return await _jobs(connection, await store.page(connection, state, matching, after, limit))
 
 

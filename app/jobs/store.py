@@ -10,7 +10,6 @@ from sqlalchemy import (
     Executable,
     Integer,
     RowMapping,
-    Text,
     and_,
     bindparam,
     case,
@@ -19,7 +18,6 @@ from sqlalchemy import (
     func,
     insert,
     literal_column,
-    or_,
     select,
     text,
     update,
@@ -153,18 +151,6 @@ async def existing(connection: AsyncConnection, job_ids: Sequence[int]) -> set[i
     return set((await connection.scalars(found, {"ids": list(job_ids)})).all())
 
 
-async def queues_named(
-    connection: AsyncConnection, ids: Sequence[int], fullpaths: Sequence[str]
-) -> dict[int | str, int]:
-    """The queues that are there, each id by itself and by its fullpath."""
-    query = select(jobqueues.c.id, jobqueues.c.fullpath).where(
-        or_(jobqueues.c.id == _any_of("ids"), jobqueues.c.fullpath == _any_of("paths", Text()))
-    )
-    values = {"ids": list(ids), "paths": list(fullpaths)}
-    found = (await connection.execute(query, values)).all()
-    return {key: queue_id for queue_id, fullpath in found for key in (queue_id, fullpath)}
-
-
 def _any_of(name: str, of: TypeEngine[Any] = _ID) -> ColumnElement[Any]:
     """= ANY of one array parameter, however many it holds."""
     return func.any(bindparam(name, type_=ARRAY(of)))
@@ -193,7 +179,7 @@ async def page(
 
 
 def _column(name: str) -> ColumnElement[Any]:
-    return jobqueues.c.fullpath if name == "queue" else j.c[name]
+    return j.c.job_queue_id if name == "queue" else j.c[name]
 
 
 async def unfinished_parents(

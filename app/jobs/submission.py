@@ -15,6 +15,7 @@ from app.db.refusals import refused_as
 from app.db.tables import MAX_TASKS
 from app.errors import AppError, Invalid
 from app.history.store import record_all
+from app.jobqueues import store as jobqueues
 from app.jobqueues.service import ROOT, NoSuchQueue
 from app.jobs import reading, store
 from app.jobs.schemas import BatchJob, Job, JobCreate
@@ -100,7 +101,9 @@ async def _queues(
 ) -> Mapping[int | str, int]:
     ids = {job.job_queue_id for job in asked if job.job_queue_id is not None}
     fullpaths = {job.queue.rstrip("/") for job in asked if job.queue is not None}
-    return await store.queues_named(connection, sorted(ids), sorted(fullpaths))
+    existing = await jobqueues.existing(connection, sorted(ids)) if ids else set()
+    named = await jobqueues.ids_of(connection, sorted(fullpaths)) if fullpaths else {}
+    return {queue_id: queue_id for queue_id in existing} | named
 
 
 def check_parents(parents: Sequence[int], existing: set[int]) -> None:
