@@ -32,6 +32,14 @@ class Settings(BaseSettings):
         Seconds,
         Field(description="Silence after which an agent is offline and its work goes on elsewhere"),
     ] = 60.0
+    max_lost_leases: Annotated[
+        int,
+        Field(
+            ge=0,
+            le=1_000_000,
+            description="Agents that may go silent with a task before it is set aside; 0: any",
+        ),
+    ] = 5
     reap_seconds: Annotated[
         Seconds, Field(description="How often leases that ran out are looked for")
     ] = 2.0

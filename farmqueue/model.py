@@ -194,6 +194,7 @@ class Task(TypedDict):
     state: TaskState
     attempts: int
     failures: int
+    lost_leases: int
     agent_id: str | None
     last_error: str | None
     progress: float

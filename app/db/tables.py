@@ -252,9 +252,15 @@ class Task(Table):
         CheckConstraint(f"ordinal BETWEEN 0 AND {MAX_TASKS - 1}", "ordinal"),
         CheckConstraint("state IN ('waiting', 'running', 'done', 'failed')", "state"),
         CheckConstraint("attempts >= 0 AND failures >= 0", "counts"),
+        CheckConstraint("lost_leases >= 0", "lost_leases"),
         CheckConstraint("progress BETWEEN 0 AND 1", "progress"),
         # Few at any time, and not by state: a task that is done touches no index.
-        Index("ix_tasks_failures", "job_id", "ordinal", postgresql_where=text("failures > 0")),
+        Index(
+            "ix_tasks_troubled",
+            "job_id",
+            "ordinal",
+            postgresql_where=text("failures > 0 OR lost_leases > 0"),
+        ),
     )
 
     job_id: Mapped[int] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"))
@@ -262,6 +268,7 @@ class Task(Table):
     state: Mapped[str] = mapped_column(Text)
     attempts: Mapped[int] = mapped_column(Integer, server_default=text("0"))
     failures: Mapped[int] = mapped_column(Integer, server_default=text("0"))
+    lost_leases: Mapped[int] = mapped_column(Integer, server_default=text("0"))
     failed_by: Mapped[list[UUID]] = mapped_column(ARRAY(Uuid), server_default=text("'{}'"))
     assignment_id: Mapped[int] = mapped_column(BigInteger)
     last_error: Mapped[str | None] = mapped_column(Text)

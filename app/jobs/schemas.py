@@ -248,6 +248,7 @@ class Task(BaseModel):
     state: TaskState
     attempts: int
     failures: int
+    lost_leases: int = Field(description="How many agents went silent with it")
     agent_id: UUID | None = Field(description="The agent that had it last")
     last_error: str | None
     progress: float = Field(description="From 0 to 1")

@@ -110,7 +110,8 @@ FROM running WHERE id = :id
 # The failed tasks as if they had not failed; attempts and last error stay.
 _RETRY_FAILED = text("""
 WITH again AS (
-    UPDATE tasks SET state = 'waiting', failures = 0, failed_by = '{}', time_finished = NULL
+    UPDATE tasks SET state = 'waiting', failures = 0, lost_leases = 0, failed_by = '{}',
+        time_finished = NULL
     WHERE job_id = :id AND state = 'failed'
     RETURNING ordinal
 )

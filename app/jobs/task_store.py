@@ -30,6 +30,7 @@ _TOLD = (
     "state",
     "attempts",
     "failures",
+    "lost_leases",
     "last_error",
     "progress",
     "time_started",
@@ -66,7 +67,8 @@ ORDER BY ordinal LIMIT :limit
 
 _FAILED = text("""
 SELECT ordinal FROM tasks
-WHERE job_id = :job_id AND state = 'failed' AND failures > 0 AND ordinal >= :first
+WHERE job_id = :job_id AND state = 'failed' AND (failures > 0 OR lost_leases > 0)
+    AND ordinal >= :first
 ORDER BY ordinal LIMIT :limit
 """)
 

@@ -53,5 +53,6 @@ def _task(job: RowMapping, row: RowMapping) -> Task:
 
 def _told(row: RowMapping) -> dict[str, Any]:
     """What its row tells; without one it waits, untouched."""
-    untouched = {"state": TaskState.WAITING, "attempts": 0, "failures": 0, "progress": 0.0}
+    untouched = {"state": TaskState.WAITING, "attempts": 0, "failures": 0}
+    untouched |= {"lost_leases": 0, "progress": 0.0}
     return dict(row) | (untouched if row["state"] is None else {})

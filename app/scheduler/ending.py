@@ -8,7 +8,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.policy.states import EndedBecause
 
-# `ended_at IS NULL` is the fence: whoever comes second ends nothing and frees nothing.
+# `ended_at IS NULL` is the fence: whoever comes second ends nothing and frees nothing. A task with
+# which :most_lost agents went silent is set aside as failed (null: never): it may be the cause.
 _TAKE_BACK = text("""
 WITH ended AS (
     UPDATE assignments SET ended_at = clock_timestamp(), ended_because = :because
@@ -17,19 +18,32 @@ WITH ended AS (
         OR job_id = ANY(CAST(:job_ids AS bigint[]))
         OR id = ANY(CAST(:assignment_ids AS bigint[]))
     )
-    RETURNING id, agent_id, job_id, ordinals
+    RETURNING id, agent_id, job_id, ordinals, (CAST(:because AS text) = 'lease_lost')::int AS lost
 ),
 freed AS (
-    UPDATE tasks t SET state = 'waiting', progress = 0
+    UPDATE tasks t SET progress = 0,
+        lost_leases = t.lost_leases + e.lost,
+        state = CASE WHEN e.lost > 0 AND t.lost_leases + e.lost >= CAST(:most_lost AS int)
+            THEN 'failed' ELSE 'waiting' END,
+        last_error = CASE WHEN e.lost > 0 AND t.lost_leases + e.lost >= CAST(:most_lost AS int)
+            THEN format('set aside: %s agents went silent with it; when it is mended, rerun what '
+                'failed', t.lost_leases + e.lost)
+            ELSE t.last_error END,
+        time_finished = CASE WHEN e.lost > 0 AND t.lost_leases + e.lost >= CAST(:most_lost AS int)
+            THEN clock_timestamp() END
     FROM ended e
     WHERE t.job_id = e.job_id AND t.ordinal = ANY(e.ordinals)
         AND t.assignment_id = e.id AND t.state = 'running'
-    RETURNING t.job_id, t.ordinal, t.assignment_id
+    RETURNING t.job_id, t.ordinal, t.assignment_id, t.state
 ),
 waiting_again AS (
-    UPDATE jobs j SET waiting = j.waiting + f.ordinals
+    UPDATE jobs j SET waiting = j.waiting + f.ordinals, tasks_failed = j.tasks_failed + f.failed,
+        time_finished = CASE WHEN j.tasks_done + j.tasks_failed + f.failed = j.tasks_total
+            THEN clock_timestamp() ELSE j.time_finished END
     FROM (
-        SELECT job_id, range_agg(int4range(ordinal, ordinal + 1)) AS ordinals
+        SELECT job_id, count(*) FILTER (WHERE state = 'failed') AS failed, coalesce(
+            range_agg(int4range(ordinal, ordinal + 1)) FILTER (WHERE state = 'waiting'), '{}'
+        ) AS ordinals
         FROM freed GROUP BY job_id
     ) f
     WHERE j.id = f.job_id
@@ -39,7 +53,9 @@ told AS (
     SELECT :caller, 'assignment.ended', e.agent_id, e.job_id, e.id, jsonb_build_object(
         'because', CAST(:because AS text),
         'tasks', (SELECT coalesce(jsonb_agg(f.ordinal ORDER BY f.ordinal), '[]')
-                  FROM freed f WHERE f.assignment_id = e.id)
+                  FROM freed f WHERE f.assignment_id = e.id),
+        'set_aside', (SELECT coalesce(jsonb_agg(f.ordinal ORDER BY f.ordinal), '[]')
+                      FROM freed f WHERE f.assignment_id = e.id AND f.state = 'failed')
     )
     FROM ended e ORDER BY e.id
 )
@@ -66,10 +82,12 @@ async def take_back(
     agent_ids: Sequence[UUID] = (),
     job_ids: Sequence[int] = (),
     assignment_ids: Sequence[int] = (),
+    most_lost: int | None = None,
 ) -> int:
     """End the active assignments of these agents and jobs; their unfinished tasks wait again.
 
-    The caller holds the farm lock. Returns how many assignments ended.
+    The caller holds the farm lock. Of leases that were lost, a task that was lost `most_lost` times
+    is set aside as failed instead (None: never). Returns how many assignments ended.
     """
     ended: int | None = await connection.scalar(
         _TAKE_BACK,
@@ -79,6 +97,7 @@ async def take_back(
             "agent_ids": list(agent_ids),
             "job_ids": list(job_ids),
             "assignment_ids": list(assignment_ids),
+            "most_lost": most_lost,
         },
     )
     return ended or 0

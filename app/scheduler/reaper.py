@@ -22,20 +22,26 @@ async def reap_for_ever(engine: AsyncEngine, settings: Settings) -> None:
         await asyncio.sleep(settings.reap_seconds)
         try:
             async with engine.begin() as connection:
-                await reap(connection)
+                await reap(connection, settings)
             async with engine.begin() as connection:
                 await feed.forget_old(connection)
         except (SQLAlchemyError, AppError, *AWAY) as failed:
             log.warning("reaper_failed", error=str(failed).split("\n")[0])
 
 
-async def reap(connection: AsyncConnection) -> int:
+async def reap(connection: AsyncConnection, settings: Settings) -> int:
     """Take back the work of every agent whose lease ran out; returns how many there were."""
     if not await lease_store.any_expired(connection):
         return 0
     await lock_farm(connection)
     silent = await lease_store.expire(connection)
-    await take_back(connection, EndedBecause.LEASE_LOST, "reaper", agent_ids=silent)
+    await take_back(
+        connection,
+        EndedBecause.LEASE_LOST,
+        "reaper",
+        agent_ids=silent,
+        most_lost=settings.max_lost_leases or None,
+    )
     for agent_id in silent:
         log.warning("lease_lost", agent_id=str(agent_id))
     metrics.LEASES_LOST.inc(len(silent))

@@ -32,7 +32,7 @@ async def silence(farm: Farm, database: str, hostname: str) -> None:
 
 async def reaped(app: FastAPI) -> int:
     async with app.state.engine.begin() as connection:
-        return await reap(connection)
+        return await reap(connection, app.state.settings)
 
 
 async def test_a_silent_agent_is_offline_and_its_tasks_wait_again(
@@ -51,6 +51,66 @@ async def test_a_silent_agent_is_offline_and_its_tasks_wait_again(
     assert (job["assigned_agents"], job["tasks"]["waiting"]) == (0, 2)
     task = (await farm.see_tasks("shot"))[0]
     assert (task["attempts"], task["failures"]) == (1, 0)
+
+
+async def test_a_task_that_silences_agent_after_agent_is_set_aside_with_the_reason(
+    farm: Farm, app: FastAPI, database: str
+) -> None:
+    await farm.job("shot", tasks=2, requeue=0)
+    await farm.agent("a0")
+    for _ in range(5):
+        await farm.assign("a0")
+        await silence(farm, database, "a0")
+        await reaped(app)
+        await farm.heartbeat("a0")
+    [task] = (await farm.get(f"/jobs/{farm.jobs['shot']}/tasks?state=failed"))["items"]
+    assert (task["frame"], task["lost_leases"], task["failures"]) == (1, 5, 0)
+    assert "5 agents went silent" in task["last_error"]
+    held = await farm.assign("a0")
+    assert held is not None
+    assert [task["frame"] for task in held["tasks"]] == [2]
+    await farm.report("a0")
+    assert (await farm.see_job("shot"))["state"] == "failed"
+
+
+async def test_a_task_that_was_set_aside_can_be_rerun_as_if_it_were_new(
+    farm: Farm, app: FastAPI, database: str
+) -> None:
+    app.state.settings = Settings(reap_seconds=3600, max_lost_leases=1)
+    await farm.job("shot", tasks=1)
+    await farm.agent("a0")
+    await farm.assign("a0")
+    await silence(farm, database, "a0")
+    await reaped(app)
+    job = await farm.see_job("shot")
+    assert (job["state"], job["time_finished"] is None) == ("failed", False)
+    assert await farm.assign("a0") is None
+    await farm.post(f"/jobs/{job['id']}/rerun-failed")
+    await farm.assign("a0")
+    [task] = (await farm.get(f"/jobs/{job['id']}/tasks"))["items"]
+    assert (task["state"], task["lost_leases"]) == ("running", 0)
+
+
+async def test_no_loss_sets_a_task_aside_where_the_limit_is_none(
+    farm: Farm, app: FastAPI, database: str
+) -> None:
+    app.state.settings = Settings(reap_seconds=3600, max_lost_leases=0)
+    await farm.job("shot", tasks=1)
+    await farm.agent("a0")
+    for _ in range(7):
+        assert await farm.assign("a0") is not None
+        await silence(farm, database, "a0")
+        await reaped(app)
+        await farm.heartbeat("a0")
+
+
+async def test_work_that_is_taken_from_a_disabled_agent_is_no_lost_lease(farm: Farm) -> None:
+    await farm.job("shot", tasks=1)
+    await farm.agent("a0")
+    await farm.assign("a0")
+    await farm.patch(f"/agents/{farm.agents['a0']}", {"state": "disabled"})
+    [task] = await farm.see_tasks("shot")
+    assert (task["state"], task["lost_leases"]) == ("waiting", 0)
 
 
 async def test_the_service_looks_for_silent_agents_by_itself(database: str) -> None:

@@ -37,6 +37,7 @@ async def test_an_untouched_task_has_the_documented_fields(farm: Farm) -> None:
         "state": "waiting",
         "attempts": 0,
         "failures": 0,
+        "lost_leases": 0,
         "agent_id": None,
         "last_error": None,
         "progress": 0,

@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.db.engine import FARM_LOCK
 from app.scheduler.reaper import reap
+from app.settings import Settings
 from tests.farm import Json
 
 FINE = {200, 201, 204, 404, 409, 422}
@@ -139,7 +140,7 @@ class Player:
         async with self.engine.begin() as connection:
             await connection.execute(LEASES_RUN_OUT, share)
         async with self.engine.begin() as connection:
-            await reap(connection)
+            await reap(connection, Settings(max_lost_leases=2))
 
     # --- operators ---
 

@@ -18,7 +18,7 @@ async def expire(_: Farm, app: FastAPI) -> None:
         await connection.exec_driver_sql(
             "UPDATE agents SET lease_expires_at = now() - interval '1 s' WHERE hostname = 'busy'"
         )
-        await reap(connection)
+        await reap(connection, app.state.settings)
 
 
 async def progress(farm: Farm, _: FastAPI) -> None:
