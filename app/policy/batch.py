@@ -5,7 +5,7 @@ from itertools import islice
 from uuid import UUID
 
 from app.policy.fit import Agent, everyone_failed
-from app.policy.tree import Job
+from app.policy.tree import Job, Queue, path
 
 NOBODY: frozenset[UUID] = frozenset()
 
@@ -38,9 +38,17 @@ def _takeable(job: Job, agent: Agent, online: Collection[Agent]) -> Iterator[int
             yield ordinal
             continue
         if failed_by not in all_failed:
-            all_failed[failed_by] = everyone_failed(failed_by, job.requirements, online)
+            able = (other for other in online if _serves(other, job))
+            all_failed[failed_by] = everyone_failed(failed_by, job.requirements, able)
         if all_failed[failed_by]:
             yield ordinal
+
+
+def _serves(agent: Agent, job: Job) -> bool:
+    """It is not bound to a queue elsewhere."""
+    if agent.within is None:
+        return True
+    return any(isinstance(node, Queue) and node.id == agent.within for node in path(job))
 
 
 def _gap(job: Job, last: int, following: int) -> bool:

@@ -42,6 +42,7 @@ class Farm:
         self.root = root
         self.online: dict[UUID, Agent] = {agent.id: agent for agent in online}
         self.kinds = Kinds()
+        self.queues: dict[int, Queue] = {}  # all but the root
         self._raise(root)
 
     @property
@@ -55,7 +56,9 @@ class Farm:
         A new queue comes alone; what belongs below it is hung there afterwards.
         """
         parent.add(node)
-        if isinstance(node, Job):
+        if isinstance(node, Queue):
+            self.queues[node.id] = node
+        else:
             node.kind = self.kinds.join(node.requirements)
         self._place(node)
         self.count(parent, node.assigned)
@@ -69,7 +72,9 @@ class Farm:
         parent.children.remove(node)
         node.parent = None
         self.count(parent, -node.assigned)
-        if isinstance(node, Job):
+        if isinstance(node, Queue):
+            del self.queues[node.id]
+        else:
             self.kinds.leave(node.requirements)
 
     def count(self, node: Queue | Job, agents: int) -> None:
@@ -127,6 +132,7 @@ class Farm:
         standing: list[Queue | Job] = []
         for child in queue.children:
             if isinstance(child, Queue):
+                self.queues[child.id] = child
                 self._raise(child)
             else:
                 child.kind = self.kinds.join(child.requirements)

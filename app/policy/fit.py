@@ -7,12 +7,16 @@ from uuid import UUID
 
 @dataclass(frozen=True, slots=True)
 class Agent:
-    """What a decision needs to know of an agent; memory in MB, `free_ram` as last reported."""
+    """What a decision needs to know of an agent; memory in MB, `free_ram` as last reported.
+
+    `within` is the id of the queue that it is bound to: it works in it and below, and nowhere else.
+    """
 
     id: UUID
     cpus: int
     free_ram: int
     tags: frozenset[str] = frozenset()
+    within: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

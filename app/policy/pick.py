@@ -7,7 +7,7 @@ from app.policy.batch import next_batch, takes_any
 from app.policy.farm import Farm
 from app.policy.fit import Agent
 from app.policy.kinds import owed
-from app.policy.tree import Job, Queue
+from app.policy.tree import Job, Queue, path
 
 
 def pick(farm: Farm, agent: Agent) -> Job | None:
@@ -17,14 +17,17 @@ def pick(farm: Farm, agent: Agent) -> Job | None:
     The walk does not know; where it ends at such a job, that is closed and the walk begun anew.
     One that ends elsewhere is right: what it passed over comes later or is closed all the same.
     """
+    start = _start(farm, agent)
+    if start is None:
+        return None
     met = farm.kinds.met_by(agent)
     closed: list[Job] = []
     try:
-        job = _walk(farm.root, met)
+        job = _walk(start, met)
         while job is not None and not takes_any(job, agent, farm.online.values()):
             farm.close(job)
             closed.append(job)
-            job = _walk(farm.root, met)
+            job = _walk(start, met)
         return job
     finally:
         for each in closed:
@@ -42,8 +45,18 @@ def assign(farm: Farm, agent: Agent) -> tuple[Job, list[int]] | None:
     return job, ordinals
 
 
-def _walk(root: Queue, met: int) -> Job | None:
-    node: Queue | Job = root
+def _start(farm: Farm, agent: Agent) -> Queue | None:
+    """The root; the agent's queue, if it is bound to one and nothing on the way there is closed."""
+    if agent.within is None:
+        return farm.root
+    queue = farm.queues.get(agent.within)
+    if queue is None or any(node.paused or node.full for node in path(queue)):
+        return None
+    return queue
+
+
+def _walk(start: Queue, met: int) -> Job | None:
+    node: Queue | Job = start
     while isinstance(node, Queue):
         here = node.line.standing
         if here & owed(met):
@@ -51,5 +64,5 @@ def _walk(root: Queue, met: int) -> Job | None:
         elif here & met:
             node = node.line.first(met)
         else:
-            return None  # at the root only: whatever is in a line has something for someone of it
+            return None  # at the start only: whatever is in a line has something for someone of it
     return node

@@ -123,7 +123,11 @@ class BruteForce:
         agent = self.agents[hostname]
         here = None
         while True:
-            candidates = [node for node in self.children(here) if self.is_open(node, agent)]
+            candidates = [
+                node
+                for node in self.children(here)
+                if self.is_open(node, agent) and self.on_the_way(node, agent)
+            ]
             if not candidates:
                 return None
             owed = [node for node in candidates if self.is_owed(node, agent)]
@@ -131,6 +135,17 @@ class BruteForce:
             if chosen["kind"] == "job":
                 return chosen["id"], self.batch(chosen, agent)
             here = chosen
+
+    def on_the_way(self, node: Row, agent: Row) -> bool:
+        """To the queue that the agent is bound to, that queue itself, or below it."""
+        bound = agent.get("within")
+        if bound is None:
+            return True
+        queue = self.queues.get(bound)
+        if queue is None:
+            return False
+        way = [queue, *self.ancestors(queue)]
+        return node in way or queue in self.ancestors(node)
 
     def first(self, candidates: list[Row], queue: Row | None) -> Row:
         """Rule after rule, those that may still be the one."""
@@ -162,7 +177,11 @@ class BruteForce:
     def may_take(self, task: Row, job: Row, agent: Row) -> bool:
         if agent["hostname"] not in task["failed_by"]:
             return True
-        others = [a for a in self.agents.values() if a["online"] and meets(a, job)]
+        others = [
+            a
+            for a in self.agents.values()
+            if a["online"] and meets(a, job) and self.on_the_way(job, a)
+        ]
         return all(other["hostname"] in task["failed_by"] for other in others)
 
     def batch(self, job: Row, agent: Row) -> list[int]:

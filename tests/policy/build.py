@@ -12,9 +12,16 @@ from app.policy.tree import Job, Queue
 PLENTY = 1000
 
 
-def agent(number: int = 1, *, cpus: int = 8, free_ram: int = 16384, tags: str = "") -> Agent:
-    """`tags` are words."""
-    return Agent(UUID(int=number), cpus, free_ram, frozenset(tags.split()))
+def agent(
+    number: int = 1,
+    *,
+    cpus: int = 8,
+    free_ram: int = 16384,
+    tags: str = "",
+    within: int | None = None,
+) -> Agent:
+    """`tags` are words; `within` is a queue's id."""
+    return Agent(UUID(int=number), cpus, free_ram, frozenset(tags.split()), within)
 
 
 def job(number: int, *, frames: str = f"1-{PLENTY}", num_tiles: int = 1, **settings: Any) -> Job:

@@ -146,7 +146,12 @@ some_needs = st.sampled_from(
     )
 )
 an_agent = st.sampled_from(
-    every(cpus=[4, 4, 1], ram=[64, 64, 32], tags=[[], ["gpu"], ["laptop"], ["gpu", "laptop"]])
+    every(
+        cpus=[4, 4, 1],
+        ram=[64, 64, 32],
+        tags=[[], ["gpu"], ["laptop"], ["gpu", "laptop"]],
+        within=[None, None, None, 1, 2, 3],  # a queue
+    )
 )
 a_number = st.integers(0, 59)  # of a thing of which there are 1 to 6: 60 is a multiple of all
 

@@ -83,7 +83,8 @@ class Rows:
 
     def agent(self, hostname: str) -> Agent:
         row = self.agents[hostname]
-        return Agent(uuid_of(hostname), row["cpus"], row["free_ram"], frozenset(row["tags"]))
+        tags = frozenset(row["tags"])
+        return Agent(uuid_of(hostname), row["cpus"], row["free_ram"], tags, row.get("within"))
 
     def online(self) -> list[Agent]:
         return [self.agent(hostname) for hostname, row in self.agents.items() if row["online"]]

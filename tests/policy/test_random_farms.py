@@ -112,13 +112,24 @@ def test_zero_weight_gets_only_what_no_weighted_sibling_of_its_priority_can_use(
 def reachable(node: Row, decision: Decision) -> bool:
     """The agent could be sent there: it is open, and so are all queues above it."""
     way = [node, *decision.farm.ancestors(node)]
-    return all(decision.farm.is_open(step, decision.agent) for step in way)
+    return serves(decision, node) and all(
+        decision.farm.is_open(step, decision.agent) for step in way
+    )
+
+
+def serves(decision: Decision, job_or_queue: Row) -> bool:
+    """The agent is not bound to a queue beside or below it."""
+    bound = decision.agent["within"]
+    way = [job_or_queue, *decision.farm.ancestors(job_or_queue)]
+    return bound is None or decision.farm.queues.get(bound) in way
 
 
 def siblings_of(node: Row, decision: Decision) -> list[Row]:
+    """Those that the agent might be sent to as well."""
     farm = decision.farm
     parent = None if node["parent"] is None else farm.queues[node["parent"]]
-    return [child for child in farm.children(parent) if child is not node]
+    others = [child for child in farm.children(parent) if child is not node]
+    return [child for child in others if farm.on_the_way(child, decision.agent)]
 
 
 def goes_before_zero(rival: Row, node: Row, decision: Decision) -> bool:

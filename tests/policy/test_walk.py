@@ -284,3 +284,45 @@ def test_an_agent_of_one_kind_sees_what_one_of_another_kind_took() -> None:
         (other, [0]),
         (other, [1]),
     ]
+
+
+# --- agents that are bound to a queue ---
+
+
+def test_an_agent_that_is_bound_to_a_queue_works_in_it_and_below_and_nowhere_else() -> None:
+    bound = agent(within=2)
+    elsewhere = queue(1, job(11, priority=1000, minimum=1))
+    assert pick(farm(elsewhere, queue(2)), bound) is None
+    found = pick(farm(elsewhere, queue(2, queue(3, job(12)))), bound)
+    assert found is not None
+    assert found.id == 12
+
+
+@pytest.mark.parametrize("settings", CLOSED_QUEUES.values(), ids=CLOSED_QUEUES)
+@pytest.mark.parametrize("closed", ["the queue", "one above"])
+def test_a_bound_agent_has_no_work_while_its_way_is_closed(
+    closed: str, settings: dict[str, Any]
+) -> None:
+    above, own = (settings, {}) if closed == "one above" else ({}, settings)
+    tree = queue(1, queue(2, job(11), **own), **above)
+    assert pick(farm(tree), agent(within=2)) is None
+
+
+def test_an_agent_that_is_bound_to_a_queue_that_is_gone_has_no_work() -> None:
+    assert pick(farm(queue(1, job(11))), agent(within=7)) is None
+
+
+def test_a_minimum_elsewhere_does_not_take_a_bound_agent_away() -> None:
+    owed = job(11, minimum=1)
+    found = pick(farm(queue(1, owed), queue(2, job(12, priority=-5))), agent(within=2))
+    assert found is not None
+    assert found.id == 12
+
+
+def test_an_agent_that_failed_all_tries_again_where_the_only_other_one_is_bound_elsewhere() -> None:
+    failed = {0: frozenset({agent(1).id})}
+    tree = queue(1, job(11, frames="1", failed_by=failed)), queue(2)
+    both = agent(1), agent(2, within=2)
+    assert pick(farm(*tree, online=both), agent(1)) is not None
+    free = agent(1), agent(2, within=1)
+    assert pick(farm(*tree, online=free), agent(1)) is None
