@@ -8,7 +8,8 @@ from fastapi import FastAPI
 
 from app.policy.kinds import SPARE
 from app.policy.pick import assign
-from app.scheduler.cycle import Report
+from app.scheduler.cycle import Cycles, Report, Round
+from app.scheduler.desk import CROWD
 from app.scheduler.schemas import Result
 from tests.farm import Farm
 from tests.held import held_open
@@ -256,3 +257,43 @@ async def test_bits_freed_and_given_anew_in_one_look_hide_no_work(farm: Farm, ap
     assert await soon(poll) == "mine"
     assert kinds.given_anew > given
     assert not kinds.open_bits & ~bits  # an old bit, now of another kind
+
+
+# --- a crowd ---
+
+
+@pytest.fixture
+def rounds(monkeypatch: pytest.MonkeyPatch) -> list[list[Any]]:
+    """The polls of each cycle."""
+    served: list[list[Any]] = []
+    run = Cycles.run
+
+    async def seen(self: Cycles, connection: Any, this: Round) -> None:
+        served.append(list(this.asked))
+        await run(self, connection, this)
+
+    monkeypatch.setattr(Cycles, "run", seen)
+    return served
+
+
+async def test_a_crowd_that_comes_at_once_is_served_in_parts_those_that_report_first(
+    farm: Farm, rounds: list[list[Any]]
+) -> None:
+    await farm.job("shot", tasks=1_000)
+    await farm.agent("works")
+    await farm.assign("works")
+    crowd = [f"a{number}" for number in range(2 * CROWD + 1)]
+    for hostname in crowd:
+        await farm.agent(hostname)
+    rounds.clear()
+    results = [{"task_id": farm.held["works"]["tasks"][0]["id"], "state": "done"}]
+    polls = [
+        *(farm.assign(hostname) for hostname in crowd),
+        farm.assign("works", results=results),
+    ]
+    given = await asyncio.gather(*polls)
+    assert None not in given
+    sizes = [len(asked) for asked in rounds]
+    assert max(sizes) <= CROWD + 1
+    first_report = next(n for n, asked in enumerate(rounds) if any(poll.results for poll in asked))
+    assert first_report <= 1  # the first cycle may begin before it has come
