@@ -100,3 +100,19 @@ class ChangesKept(Table):
     since: Mapped[int] = mapped_column(BigInteger)
     next: Mapped[int] = mapped_column(BigInteger)
     moved_at: Mapped[datetime] = mapped_column(Timestamp, server_default=func.clock_timestamp())
+
+
+class FarmEpoch(Table):
+    """One row: where the database was when it was last looked at. See app/scheduler/epoch.py."""
+
+    __tablename__ = "farm_epoch"
+    __table_args__ = (
+        CheckConstraint("id = 1", "one_row"),
+        CheckConstraint("epoch BETWEEN 0 AND 8191", "epoch"),
+    )
+
+    id: Mapped[int] = mapped_column(SmallInteger, primary_key=True, server_default=text("1"))
+    epoch: Mapped[int] = mapped_column(server_default=text("0"))
+    server: Mapped[int | None] = mapped_column(BigInteger)
+    timeline: Mapped[str | None] = mapped_column(Text)
+    begun_at: Mapped[datetime] = mapped_column(Timestamp, server_default=func.clock_timestamp())

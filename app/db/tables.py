@@ -213,7 +213,7 @@ class Assignment(Table):
     __table_args__ = (
         CheckConstraint(
             "ended_because IN ('completed', 'released', 'lease_lost', 'agent_disabled',"
-            " 'agent_offline', 'agent_deleted', 'job_stopped', 'job_deleted')",
+            " 'agent_offline', 'agent_deleted', 'job_stopped', 'job_deleted', 'restored')",
             "ended_because",
         ),
         CheckConstraint("(ended_at IS NULL) = (ended_because IS NULL)", "ended"),

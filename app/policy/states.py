@@ -46,6 +46,7 @@ class EndedBecause(StrEnum):
     AGENT_DELETED = "agent_deleted"
     JOB_STOPPED = "job_stopped"
     JOB_DELETED = "job_deleted"
+    RESTORED = "restored"
 
 
 def agent_state(mode: str, *, online: bool) -> AgentState:

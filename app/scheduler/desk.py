@@ -15,7 +15,7 @@ from starlette.types import Receive
 from app import metrics
 from app.db.engine import driver_of
 from app.errors import Unavailable
-from app.scheduler import store
+from app.scheduler import epoch, store
 from app.scheduler.cycle import Cycles, Outcome, Report, Round
 from app.scheduler.feed import Outdated
 from app.scheduler.kept import KeptFarm, collect_former
@@ -186,6 +186,7 @@ class Desk:
             if self._former:  # which nothing refers to any more by now
                 collect_former()
                 self._former = False
+            await epoch.settle(self.engine)
             with metrics.LOAD_SECONDS.time():
                 kept = await KeptFarm.load(await self._driver())
             self._cycles = Cycles(kept, self.settings)
