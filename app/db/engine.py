@@ -8,7 +8,7 @@ from fastapi import Depends, Request
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
-from app.errors import Unavailable
+from app.db import schema
 from app.settings import Settings
 
 # One number for the whole farm: whoever changes what may run, or who holds what, holds this lock.
@@ -27,10 +27,7 @@ AWAY = (
 # Where triggers tell every service that the farm changed, with the name of who changed it.
 CHANNEL = "farmqueue"
 
-# The newest revision under alembic/versions, which these tables are.
-HEAD = "0007"
-
-_LOCK = text("SELECT (SELECT version_num FROM alembic_version), pg_advisory_xact_lock(:key)")
+_LOCK = text(f"SELECT {schema.TOLD}, pg_advisory_xact_lock(:key)")
 
 
 def create_engine(settings: Settings, url: str) -> AsyncEngine:
@@ -79,21 +76,12 @@ async def lock_farm(connection: AsyncConnection) -> None:
     A statement of its own: one that locks and reads sees the state from before the lock. Raises
     `Unavailable` where the schema is not the one that this code knows.
     """
-    found = await connection.scalar(_LOCK, {"key": FARM_LOCK})
-    if found != HEAD:
-        raise Unavailable(wrong_schema(found))
+    schema.check(await connection.scalar(_LOCK, {"key": FARM_LOCK}))
 
 
 async def lock_cleaning(connection: AsyncConnection) -> None:
     """Let one clearing of old rows at a time go before the farm lock, so that no two meet there."""
     await connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": CLEANING_LOCK})
-
-
-def wrong_schema(found: str | None) -> str:
-    return (
-        f"the database's schema is {found or 'missing'}, this service needs {HEAD}: "
-        "run `farmqueue migrate`, or the release that fits"
-    )
 
 
 async def transaction(request: Request) -> AsyncIterator[AsyncConnection]:

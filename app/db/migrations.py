@@ -10,6 +10,7 @@ from sqlalchemy import Connection, text
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from app.db import schema
 from app.db.embedded import database_url
 from app.db.engine import create_engine
 from app.settings import Settings
@@ -31,13 +32,16 @@ def config() -> "Config":
     return made
 
 
-async def current(connection: AsyncConnection) -> str | None:
-    """The revision that the database has, None where it has no schema."""
-    table = await connection.scalar(text("SELECT to_regclass('alembic_version')"))
-    if table is None:
-        return None
-    found: str | None = await connection.scalar(text("SELECT version_num FROM alembic_version"))
-    return found
+async def told(connection: AsyncConnection) -> str | None:
+    """What the database tells of its schema, for `schema.check`; None where it has none."""
+    for table, query in (
+        ("schema_fits", f"SELECT {schema.TOLD}"),
+        ("alembic_version", "SELECT version_num FROM alembic_version"),  # an older one
+    ):
+        if await connection.scalar(text("SELECT to_regclass(:table)"), {"table": table}):
+            found: str | None = await connection.scalar(text(query))
+            return found
+    return None
 
 
 def upgrade(settings: Settings) -> None:

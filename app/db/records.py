@@ -116,3 +116,13 @@ class FarmEpoch(Table):
     server: Mapped[int | None] = mapped_column(BigInteger)
     timeline: Mapped[str | None] = mapped_column(Text)
     begun_at: Mapped[datetime] = mapped_column(Timestamp, server_default=func.clock_timestamp())
+
+
+class SchemaFits(Table):
+    """One row: the oldest revision whose release runs on this schema. See app/db/schema.py."""
+
+    __tablename__ = "schema_fits"
+    __table_args__ = (CheckConstraint("id = 1", "one_row"),)
+
+    id: Mapped[int] = mapped_column(SmallInteger, primary_key=True, server_default=text("1"))
+    runs_from: Mapped[str] = mapped_column(Text)

@@ -14,8 +14,9 @@ from datetime import UTC, date, datetime, time, timedelta
 import asyncpg
 import structlog
 
-from app.db.engine import AWAY, HEAD, connect, wrong_schema
-from app.errors import AppError, Unavailable
+from app.db import schema
+from app.db.engine import AWAY, connect
+from app.errors import AppError
 from app.settings import Settings
 
 log = structlog.get_logger()
@@ -42,7 +43,7 @@ DROP_LOCK_TIMEOUT = "200ms"
 
 FAILURES = (*AWAY, AppError)
 
-_TURN = "SELECT (SELECT version_num FROM alembic_version), pg_try_advisory_xact_lock($1) AS mine"
+_TURN = f"SELECT {schema.TOLD}, pg_try_advisory_xact_lock($1) AS mine"
 
 _TODAY = "SELECT CAST(clock_timestamp() AT TIME ZONE 'UTC' AS date)"
 
@@ -175,8 +176,7 @@ async def _turn(connection: asyncpg.Connection) -> AsyncIterator[bool]:
     """A transaction, and whether it is this replica's turn: no other one is at it."""
     async with connection.transaction():
         found, mine = await connection.fetchrow(_TURN, KEEPING_LOCK)
-        if found != HEAD:
-            raise Unavailable(wrong_schema(found))
+        schema.check(found)
         yield mine
 
 

@@ -14,15 +14,14 @@ import asyncpg
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.db.engine import HEAD, wrong_schema
-from app.errors import Unavailable
+from app.db import schema
 
 # How long changes are kept at least. Who has not read for longer reads the whole farm again.
 KEPT_SECONDS = 60
 
 # Transactions of another server, in a database restored from a dump, may be ahead of this one's:
 # whatever is not below the end of the present snapshot never happened here.
-_READ = """
+_READ = f"""
 WITH present AS MATERIALIZED (
     SELECT CAST(CAST(pg_snapshot_xmax(pg_current_snapshot()) AS text) AS bigint) AS end_of
 ),
@@ -33,14 +32,14 @@ news AS MATERIALIZED (
 )
 SELECT CAST(pg_current_snapshot() AS text) AS snapshot,
     pg_postmaster_start_time() || ' ' || d.oid AS server,
-    (SELECT version_num FROM alembic_version) AS revision,
+    {schema.TOLD} AS revision,
     (SELECT since FROM farm_changes_kept, present WHERE since < end_of) AS since,
     EXISTS(SELECT FROM news WHERE num_nonnulls(queues, jobs, agents) = 0) AS everything,
     ARRAY(SELECT DISTINCT unnest(queues) FROM news) AS queues,
     ARRAY(SELECT DISTINCT unnest(jobs) FROM news) AS jobs,
     ARRAY(SELECT DISTINCT unnest(agents) FROM news) AS agents
 FROM pg_database d WHERE d.datname = current_database()
-"""
+"""  # noqa: S608  # of constants
 
 # What was the newest a while ago is the oldest that is kept from now on.
 _MOVE = text("""
@@ -116,8 +115,7 @@ async def _row(
     connection: asyncpg.Connection, end: int, under_way: Sequence[int], own: int
 ) -> asyncpg.Record:
     row = await connection.fetchrow(_READ, end, under_way, own)
-    if row["revision"] != HEAD:
-        raise Unavailable(wrong_schema(row["revision"]))
+    schema.check(row["revision"])
     return row
 
 

@@ -12,9 +12,9 @@ from sqlalchemy import Connection, inspect, text
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from app.db.engine import HEAD
 from app.db.migrations import config
 from app.db.records import in_models
+from app.db.schema import HEAD
 from app.db.tables import metadata
 from tests.farm import Farm
 
@@ -143,3 +143,34 @@ async def test_a_service_on_a_schema_that_it_does_not_know_is_not_ready_and_assi
     refused = await farm.ask("a0")
     assert refused.status_code == 503
     assert refused.headers["retry-after"] == "1"
+
+
+@pytest.mark.parametrize(
+    ("found", "runs_from", "status"),
+    [
+        ("9999", HEAD, 200),
+        ("9999", "0001", 200),
+        ("9999", "9999", 503),
+        ("0001", "0001", 503),
+    ],
+    ids=[
+        "a later schema that this release runs on",
+        "a later schema that many releases run on",
+        "a later schema that took something away",
+        "an earlier schema",
+    ],
+)
+async def test_a_service_runs_on_its_own_schema_and_on_later_ones_that_keep_what_it_needs(
+    farm: Farm, database: str, found: str, runs_from: str, status: int
+) -> None:
+    await farm.agent("a0")
+    await farm.job("shot")
+
+    def forge(connection: Connection) -> None:
+        connection.execute(text("UPDATE alembic_version SET version_num = :v"), {"v": found})
+        connection.execute(text("UPDATE schema_fits SET runs_from = :v"), {"v": runs_from})
+
+    await run(database, forge)
+    assert (await farm.client.get("/readyz")).status_code == status
+    assert (await farm.ask("a0")).status_code == status
+    assert (await farm.client.post("/jobqueues", json={"name": "q"})).status_code in {201, status}
