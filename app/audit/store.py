@@ -190,12 +190,14 @@ FROM unnest($2::bigint[]) AS n(id) LEFT JOIN jobs j ON j.id = n.id
 # Assignments that were made before what is kept, and that it, or the present, tells the end of.
 _HELD_BEFORE = """
 SELECT a.id, a.agent_id, a.job_id FROM assignments a
-WHERE a.id < $2 AND (a.ended_at IS NULL OR a.ended_at >= CAST($1 AS timestamptz) - interval '1 minute' AND EXISTS (
-    SELECT FROM history h WHERE h.at >= $1 AND h.assignment_id = a.id AND (
-        h.action = 'assignment.ended'
-        OR h.action = 'assignment.reported' AND h.detail ->> 'ended' = 'true'
+WHERE a.id < $2 AND (a.ended_at IS NULL
+    OR a.ended_at >= CAST($1 AS timestamptz) - interval '1 minute' AND EXISTS (
+        SELECT FROM history h WHERE h.at >= $1 AND h.assignment_id = a.id AND (
+            h.action = 'assignment.ended'
+            OR h.action = 'assignment.reported' AND h.detail ->> 'ended' = 'true'
+        )
     )
-))
+)
 """
 
 _ACTIVE = "SELECT id FROM assignments WHERE ended_at IS NULL"

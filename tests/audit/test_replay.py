@@ -163,7 +163,7 @@ async def test_a_history_that_begins_late_is_judged_from_there_on(
 ) -> None:
     """Yesterday a queue was made and work went out; today it goes on, and it was changed."""
     await _was_yesterday(database)
-    await farm.set_queue("/films", maximum_agents=2)
+    await farm.set_queue("/films", maximum_agents=1)
     await farm.finish("a0")
     assert await farm.assign("a0") is None
     await farm.set_queue("/films", maximum_agents=4)
