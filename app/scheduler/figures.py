@@ -94,11 +94,9 @@ class QueueFigures:
                 self._below[queue.id] = below + seconds
 
     async def text(self) -> AsyncIterator[bytes]:
-        """All families, in parts; nothing while no farm is kept."""
+        """All families, in parts; of no queue while no farm is kept."""
         kept = self.desk.kept
-        if kept is None:
-            return
-        figures = [one async for one in self._figures(kept)]
+        figures = [] if kept is None else [one async for one in self._figures(kept)]
         for family in FAMILIES:
             yield family.head.encode()
             for first in range(0, len(figures), AT_A_TIME):
@@ -107,12 +105,13 @@ class QueueFigures:
 
     async def _figures(self, kept: KeptFarm) -> AsyncIterator[Figures]:
         waiting = await _waiting_below(kept)
+        labels = {kept.farm.root: ""}
         async for queue in _unhurried(list(kept.queues.values()), AT_A_TIME):
-            fullpath = kept.fullpaths.get(queue.id)
-            if fullpath is None:
+            label = _label(kept, queue, labels)
+            if label is None:
                 continue  # deleted meanwhile
             yield Figures(
-                _escaped(fullpath),
+                label,
                 queue.assigned,
                 queue.minimum,
                 queue.maximum,
@@ -153,6 +152,21 @@ def _lines(family: Family, figures: Sequence[Figures]) -> Iterator[str]:
         value = getattr(one, family.attribute)
         if value is not None and (family.attribute != "below" or one.minimum is not None):
             yield f'{family.name}{{queue="{one.label}"}} {value}\n'
+
+
+def _label(kept: KeptFarm, queue: Queue, labels: dict[Queue, str]) -> str | None:
+    """The queue's fullpath, for a label; those of the queues above it are noted on the way."""
+    chain: list[Queue] = []
+    at: Queue | None = queue
+    while at is not None and at not in labels:
+        chain.append(at)
+        at = at.parent
+    if at is None:
+        return None
+    for below in reversed(chain):
+        assert below.parent is not None
+        labels[below] = f"{labels[below.parent]}/{_escaped(kept.names[below.id])}"
+    return labels[queue]
 
 
 def _escaped(label: str) -> str:

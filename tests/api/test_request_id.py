@@ -28,7 +28,9 @@ def debug_lines(capsys: pytest.CaptureFixture[str]) -> Iterator[pytest.CaptureFi
 
 
 def lines(captured: pytest.CaptureFixture[str], event: str) -> list[dict[str, object]]:
-    found = [json.loads(line) for line in captured.readouterr().err.splitlines()]
+    text = captured.readouterr().err
+    print("TEXT", text[:3000])
+    found = [json.loads(line) for line in text.splitlines()]
     return [line for line in found if line["event"] == event]
 
 
