@@ -1,37 +1,20 @@
 """The id of a request: in its answer, its errors and its log lines."""
 
 import json
-import logging
-from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
+import httpx
 import pytest
-import structlog
 from fastapi import FastAPI
 
-from app import logs
 from app.db.engine import transaction
 from app.scheduler.desk import Desk
+from tests.conftest import execute
 from tests.farm import Farm
+from tests.processes import service
 from tests.scheduler.plain_asgi import JSON_TYPE, call
-
-
-@pytest.fixture
-def debug_lines(capsys: pytest.CaptureFixture[str]) -> Iterator[pytest.CaptureFixture[str]]:
-    """What is logged, at level debug, as JSON lines on standard error."""
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    logs.configure("json", "debug")
-    yield capsys
-    root.handlers[:], root.level = handlers, level
-    structlog.reset_defaults()
-
-
-def lines(captured: pytest.CaptureFixture[str], event: str) -> list[dict[str, object]]:
-    text = captured.readouterr().err
-    print("TEXT", text[:3000])
-    found = [json.loads(line) for line in text.splitlines()]
-    return [line for line in found if line["event"] == event]
 
 
 @pytest.mark.parametrize("sent", ["7f3a-01", "a" * 128, "trace=1:2/3+4@b_c.d"])
@@ -64,9 +47,7 @@ async def test_both_ways_of_a_poll_give_it_back(
     assert answer.headers["x-request-id"] == "mine"
 
 
-async def test_a_fault_of_the_service_names_its_request_in_the_answer_and_in_the_log(
-    app: FastAPI, farm: Farm, debug_lines: pytest.CaptureFixture[str]
-) -> None:
+async def test_a_fault_of_the_service_names_its_request(app: FastAPI, farm: Farm) -> None:
     async def broken() -> None:
         raise RuntimeError("boom")
 
@@ -74,21 +55,10 @@ async def test_a_fault_of_the_service_names_its_request_in_the_answer_and_in_the
     response = await farm.client.get("/jobs/12", headers={"X-Request-ID": "mine"})
     assert response.status_code == 500
     assert response.json()["request_id"] == response.headers["x-request-id"] == "mine"
-    written = [json.loads(line) for line in debug_lines.readouterr().err.splitlines()]
-    [fault] = [line for line in written if line["event"] == "request_failed"]
-    [access] = [line for line in written if line["event"] == "request_error"]
-    assert fault["request_id"] == access["request_id"] == "mine"
-    assert (access["level"], access["route"], access["status"]) == (
-        "warning",
-        "/jobs/{job_id}",
-        500,
-    )
-    assert access["job_id"] == "12"
-    assert access["seconds"] >= 0
 
 
 async def test_a_poll_that_fails_names_its_request(
-    farm: Farm, monkeypatch: pytest.MonkeyPatch, debug_lines: pytest.CaptureFixture[str]
+    farm: Farm, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def away(*_: object) -> None:
         raise ConnectionRefusedError("no")
@@ -97,22 +67,40 @@ async def test_a_poll_that_fails_names_its_request(
     await farm.agent("a0")
     response = await farm.ask("a0")
     assert response.status_code == 503
-    request_id = response.headers["x-request-id"]
-    assert response.json()["request_id"] == request_id
-    [line] = lines(debug_lines, "request_error")
-    assert (line["request_id"], line["route"], line["status"]) == (request_id, "/assign", 503)
+    assert response.json()["request_id"] == response.headers["x-request-id"]
 
 
 async def test_a_refusal_has_no_request_id_in_its_body(farm: Farm) -> None:
     assert "request_id" not in (await farm.client.get("/jobs/12")).json()
 
 
-async def test_a_request_has_a_line_at_level_debug_and_none_above_it(
-    farm: Farm, debug_lines: pytest.CaptureFixture[str]
+def lines_of(log: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in log.read_text().splitlines() if line.startswith("{")]
+
+
+@pytest.mark.parametrize("level", ["debug", "info"])
+async def test_a_request_has_a_line_at_level_debug_and_one_that_fails_at_any(
+    database: str, tmp_path: Path, level: str
 ) -> None:
-    await farm.client.get("/jobs/12")
-    [line] = lines(debug_lines, "request")
-    assert (line["level"], line["method"], line["status"]) == ("debug", "GET", 404)
-    logs.configure("json", "info")
-    await farm.client.get("/jobs/12")
-    assert debug_lines.readouterr().err == ""
+    log = tmp_path / "log"
+    with service(database, log, log_format="json", log_level=level) as url:
+        async with httpx.AsyncClient(base_url=url, headers={"X-Request-ID": "mine"}) as client:
+            farm = Farm(client)
+            job_id = (await farm.job("shot"))["id"]
+            await execute(database, "ALTER TABLE jobs RENAME TO gone")
+            assert (await client.get(f"/jobs/{job_id}")).status_code == 503
+            await execute(database, "ALTER TABLE gone RENAME TO jobs")
+    mine = [line for line in lines_of(log) if line.get("request_id") == "mine"]
+    why, failed = [line for line in mine if line["level"] == "warning"]
+    assert why["event"] == "database_unavailable"
+    told = {name: failed[name] for name in ("event", "method", "route", "status", "job_id")}
+    assert told == {
+        "event": "request_error",
+        "method": "GET",
+        "route": "/jobs/{job_id}",
+        "status": 503,
+        "job_id": str(job_id),
+    }
+    assert failed["seconds"] >= 0
+    plain = [(line["route"], line["status"]) for line in mine if line["event"] == "request"]
+    assert plain == ([("/jobs", 201)] if level == "debug" else [])
