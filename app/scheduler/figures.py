@@ -15,8 +15,8 @@ from app.scheduler.desk import Desk
 from app.scheduler.kept import KeptFarm
 
 # Looked at between two looks at what else the process has to do: a millisecond or two.
-AT_A_TIME = 500
-JOBS_AT_A_TIME = 2_000
+AT_A_TIME = 100
+JOBS_AT_A_TIME = 500
 
 # How often queues below their minimum are looked for.
 LOOK_SECONDS = 5

@@ -10,7 +10,7 @@ from fastapi import FastAPI
 
 from app import metrics
 from app.main import create_app
-from app.scheduler.figures import QueueFigures
+from app.scheduler.figures import AT_A_TIME, QueueFigures
 from app.settings import Settings
 from tests.conftest import execute
 from tests.farm import Farm
@@ -154,11 +154,11 @@ async def test_a_large_farm_is_shown_in_parts_between_which_others_are_served(
     beside = asyncio.create_task(others())
     lines = 0
     async for part in app.state.figures.text():
-        assert part.count(b"\n") <= 500
+        assert part.count(b"\n") <= AT_A_TIME
         lines += part.count(b"\n")
     beside.cancel()
     assert lines == 2 * 10_000 + 10  # assigned and waiting_tasks, and the heads of five
-    assert turns >= 2 * 10_000 / 500
+    assert turns >= 2 * 10_000 / AT_A_TIME
 
 
 async def test_a_lost_lease_says_how_late_it_was_noticed(farm: Farm, database: str) -> None:
