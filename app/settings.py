@@ -62,6 +62,21 @@ class Settings(BaseSettings):
         "console"
     )
 
+    log_level: Annotated[
+        str,
+        Field(
+            pattern="^(debug|info|warning)$",
+            description="debug, info or warning; debug has a line for each request",
+        ),
+    ] = "info"
+    audit_seconds: Annotated[
+        float,
+        Field(ge=0, le=86_400, description="How often what is stored is recounted; 0: never"),
+    ] = 300.0
+    queue_metrics: Annotated[
+        bool, Field(description="Whether /metrics has the figures of each queue")
+    ] = True
+
     @classmethod
     def from_environment(cls) -> "Settings":
         """The settings, or an end of the process that names each variable that is wrong."""

@@ -1,24 +1,23 @@
 """One, two and four service processes on one database, 64 agents spread over them.
 
-At the end the history is played back: no queue may have been over its maximum at any assignment,
-no agent have held two, no task have been done twice.
+At the end an audit plays the history back: no queue may have been over its maximum at any
+assignment, no agent have held two, no task have been done twice.
 """
 
 from typing import Any
 
 import uvloop
 
+from app.audit.service import audit
 from benchmarks.agents import Agents, Sample
 from benchmarks.client import Caller
 from benchmarks.farm import add_agents
 from benchmarks.figures import Figure, ratio
 from benchmarks.stage import Stage
-from tests.races.replay import Replay
 
 AGENTS = 64
 PROCESSES = [1, 2, 4]
 TASKS = 50_000
-PAGE = 1_000
 # How many agents may be in each queue: together they have room for 64, and most are full.
 MAXIMUMS = [None, 1, 2, 3, 5, 8, 13, 20]
 
@@ -31,7 +30,7 @@ def run(stage: Stage) -> list[Figure]:
         agent_ids = uvloop.run(add_agents(database, AGENTS))
         with stage.services(database, processes) as urls:
             sample = uvloop.run(_loop(urls, agent_ids, stage.options.length(5)))
-            broken, made = uvloop.run(_replay(urls[0]))
+            broken, made = uvloop.run(_audited(database))
         speeds[processes] = sample.per_second
         of = "1 process" if processes == 1 else f"{processes} processes"
         figures += [
@@ -73,18 +72,11 @@ async def _build(operator: Caller) -> None:
     await operator.must("POST", "/jobs/batch", {"jobs": jobs})
 
 
-async def _replay(url: str) -> tuple[float | str, int]:
-    """How many rules the history breaks, the first of them in words; and its assignments."""
-    replay = Replay()
-    reader = await Caller.open(url)
-    cursor: str | None = "0"
-    try:
-        while cursor is not None:
-            page = await reader.must("GET", f"/history?limit={PAGE}&cursor={cursor}")
-            replay.play(page["items"])
-            cursor = page["next"]
-    except AssertionError as broken:
-        return str(broken), replay.made
-    finally:
-        reader.close()
-    return 0, replay.made
+async def _audited(database: str) -> tuple[float | str, int]:
+    """How many rules were broken, the first of them in words; and the assignments played back."""
+    audited = await audit(database)
+    found = audited.findings
+    if found:
+        first = found.kept[0]
+        return f"{first.check}: {first.subject} {first.detail}", audited.replayed
+    return 0, audited.replayed

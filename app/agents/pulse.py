@@ -15,6 +15,7 @@ from uuid import UUID
 from sqlalchemy import RowMapping
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from app import metrics
 from app.agents import store
 from app.agents.schemas import Heartbeat, HeartbeatAnswer
 from app.db.engine import lock_farm
@@ -77,6 +78,7 @@ class Pulse:
 
     async def _serve(self, beats: list[Beat]) -> None:
         """Renew what can be renewed at once; then, holding no row, the rest with the farm lock."""
+        metrics.HEARTBEATS.observe(len(beats))
         rest = await self._step(beats, store.renew, lock=False)
         for beat in await self._step(rest, store.come_online, lock=True) if rest else ():
             give(beat.answer, AgentNotFound.of(beat.agent_id))

@@ -34,14 +34,18 @@ def config() -> "Config":
 
 async def told(connection: AsyncConnection) -> str | None:
     """What the database tells of its schema, for `schema.check`; None where it has none."""
-    for table, query in (
-        ("schema_fits", f"SELECT {schema.TOLD}"),
-        ("alembic_version", "SELECT version_num FROM alembic_version"),  # an older one
-    ):
-        if await connection.scalar(text("SELECT to_regclass(:table)"), {"table": table}):
-            found: str | None = await connection.scalar(text(query))
-            return found
-    return None
+    if not await _has(connection, "alembic_version"):
+        return None
+    if await _has(connection, "schema_fits"):
+        found: str | None = await connection.scalar(text(f"SELECT {schema.TOLD}"))
+    else:  # an older one
+        found = await connection.scalar(text("SELECT version_num FROM alembic_version"))
+    return found
+
+
+async def _has(connection: AsyncConnection, table: str) -> bool:
+    found = await connection.scalar(text("SELECT to_regclass(:table)"), {"table": table})
+    return found is not None
 
 
 def upgrade(settings: Settings) -> None:

@@ -14,6 +14,7 @@ from datetime import UTC, date, datetime, time, timedelta
 import asyncpg
 import structlog
 
+from app import metrics
 from app.db import schema
 from app.db.engine import AWAY, connect
 from app.errors import AppError
@@ -145,12 +146,14 @@ async def keep(connection: asyncpg.Connection, days: int, today: date | None = N
     What fails is in the log, and hinders nothing else.
     """
     today = today or await connection.fetchval(_TODAY)
-    await _tried("make", lambda: _make_ahead(connection, today))
-    if days == 0:
-        return False
-    before = midnight(today - timedelta(days=days))
-    await _tried("drop", lambda: _drop_old(connection, before))
-    return bool(await _tried("forget", lambda: _forget_assignments(connection, before)))
+    done = [await _tried("make", lambda: _make_ahead(connection, today))]
+    if days > 0:
+        before = midnight(today - timedelta(days=days))
+        done.append(await _tried("drop", lambda: _drop_old(connection, before)))
+        done.append(await _tried("forget", lambda: _forget_assignments(connection, before)))
+    if None not in done:
+        metrics.KEPT.set_to_current_time()
+    return days > 0 and bool(done[-1])
 
 
 def midnight(day: date) -> datetime:
@@ -158,12 +161,13 @@ def midnight(day: date) -> datetime:
     return datetime.combine(day, time(), UTC)
 
 
-async def _tried(step: str, work: Callable[[], Awaitable[bool]]) -> bool:
+async def _tried(step: str, work: Callable[[], Awaitable[bool]]) -> bool | None:
+    """What the step came to; None where it failed."""
     try:
         return await work()
     except FAILURES as failed:
         _warn(step, failed)
-        return False
+        return None
 
 
 def _warn(step: str, failed: BaseException) -> None:

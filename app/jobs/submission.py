@@ -180,9 +180,15 @@ def _pairs(asked: Sequence[JobCreate], job_ids: Sequence[int]) -> list[tuple[int
     return pairs
 
 
+# What the history has of a job from its beginning: what an audit of it asks for, and its name.
+_TOLD = (
+    *("title", "job_queue_id", "frames", "tasks_total", "requeue"),
+    *("minimum_agents", "maximum_agents"),
+)
+
+
 def _event(job_id: int, row: Mapping[str, Any], caller: str) -> dict[str, Any]:
-    shown = ("title", "job_queue_id", "frames", "tasks_total", "minimum_agents", "maximum_agents")
-    detail = {name: row[name] for name in shown}
+    detail = {name: row[name] for name in _TOLD}
     return {"actor": caller, "action": "job.submitted", "job_id": job_id, "detail": detail}
 
 

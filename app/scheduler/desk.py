@@ -38,6 +38,7 @@ class Poll:
     answer: asyncio.Future[Assignment | None]
     deadline: float
     receive: Receive
+    came: float
     alarm: asyncio.TimerHandle | None = None
     watch: asyncio.Task[None] | None = None
 
@@ -76,7 +77,8 @@ class Desk:
         `receive` tells when the client hangs up; a poll that waits is over then.
         """
         loop = asyncio.get_running_loop()
-        poll = Poll(request, loop.create_future(), loop.time() + request.wait, receive)
+        now = loop.time()
+        poll = Poll(request, loop.create_future(), now + request.wait, receive, now)
         self._asked.append(poll)
         self._bell.set()
         try:
@@ -106,6 +108,11 @@ class Desk:
     def waiting(self) -> int:
         return len(self._waiting)
 
+    @property
+    def kept(self) -> KeptFarm | None:
+        """The farm as this process has it, to be looked at; None while there is none."""
+        return None if self._cycles is None else self._cycles.kept
+
     async def run(self) -> None:
         """Serve cycle after cycle, until cancelled."""
         self._bell.set()  # the farm is read before the first agent asks
@@ -134,11 +141,13 @@ class Desk:
         this = Round(
             [poll.request for poll in asked], [one.report for one in reported], self._waiting.keys()
         )
+        began = asyncio.get_running_loop().time()
         failed = await self._run(this)
         if failed is not None:
             self._fail(asked, reported, failed)
             return
         self._give(asked, reported, this)
+        self._measure(asked, this, began)
 
     async def _refreshed(self) -> bool:
         """Take in what others did; True if there may be work for those that wait."""
@@ -231,8 +240,6 @@ class Desk:
             await connection.close()
 
     def _give(self, asked: list[Poll], reported: list[Reported], this: Round) -> None:
-        metrics.count(this.outcomes.values())
-        metrics.count(this.over.values())
         for agent_id, outcome in this.over.items():
             if agent_id in self._waiting:
                 self._waiting[agent_id].give(outcome)
@@ -245,8 +252,19 @@ class Desk:
         for one, status in zip(reported, this.statuses, strict=True):
             give(one.answer, status)
 
+    def _measure(self, asked: list[Poll], this: Round, began: float) -> None:
+        """How long polls were in hand: since they came, or since the round began if they waited."""
+        now = asyncio.get_running_loop().time()
+        tried = [(this.outcomes[one.request.agent_id], now - one.came) for one in asked]
+        tried += [(outcome, now - began) for outcome in this.over.values()]
+        metrics.tried(tried)
+        metrics.CYCLE_POLLS.observe(len(asked))
+        metrics.CYCLE_GRANTS.observe(len(this.grants))
+
     def _fail(self, asked: list[Poll], reported: list[Reported], failed: Exception) -> None:
         """New calls hear of it, those that waited before wait on."""
+        now = asyncio.get_running_loop().time()
+        metrics.failed([now - one.came for one in asked])
         for poll in asked:
             give(poll.answer, failed)
         for one in reported:

@@ -7,13 +7,15 @@ nothing is read twice, no writer waits for a reader, and a long transaction cost
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from time import time
 from uuid import UUID
 
 import asyncpg
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from app import metrics
 from app.db import schema
 
 # How long changes are kept at least. Who has not read for longer reads the whole farm again.
@@ -68,6 +70,7 @@ class Seen:
     snapshot: str
     server: str
     own: int = 0
+    at: float = field(default_factory=time, compare=False)
 
     @property
     def oldest(self) -> int:
@@ -108,7 +111,11 @@ async def read(connection: asyncpg.Connection, last: Seen) -> News:
     too_late = row["since"] is not None and row["since"] > last.oldest
     if row["everything"] or row["server"] != last.server or too_late:
         raise Outdated
-    return News(Seen(row["snapshot"], row["server"]), row["queues"], row["jobs"], row["agents"])
+    news = News(Seen(row["snapshot"], row["server"]), row["queues"], row["jobs"], row["agents"])
+    metrics.FEED_READ.set(news.seen.at)
+    metrics.FEED_LAG.set(news.seen.at - last.at)
+    metrics.FEED_NEWS.set(len(news.queues) + len(news.jobs) + len(news.agents))
+    return news
 
 
 async def _row(

@@ -78,6 +78,7 @@ class KeptFarm:
         self.seen = seen
         self.farm = Farm(Queue(id=0))
         self.queues: dict[int, Queue] = {}
+        self.names: dict[int, str] = {}
         self.jobs: dict[int, KeptJob] = {}
         self.agents: dict[UUID, KeptAgent] = {}
         self.held: dict[int, Holding] = {}
@@ -176,6 +177,7 @@ class KeptFarm:
         self.told.clear()  # fullpaths
         moved: list[tuple[Queue, int | None]] = []
         for row in rows:
+            self.names[row["id"]] = row["name"]
             queue = self.queues.get(row["id"])
             if queue is None:
                 queue = self.queues[row["id"]] = queue_of(row)
@@ -198,6 +200,7 @@ class KeptFarm:
             self.farm.hang(queue, self._queue(parent_id))
         for queue_id in gone:
             self.queues.pop(queue_id, None)
+            self.names.pop(queue_id, None)
 
     def _take_jobs(
         self, ids: Collection[int], rows: Sequence[Mapping[str, Any]], failed: dict[int, FailedBy]
@@ -238,6 +241,7 @@ class KeptFarm:
         root = Queue(id=0)
         for row in queues:
             queue = self.queues[row["id"]] = queue_of(row)
+            self.names[row["id"]] = row["name"]
             (self.queues.get(row["parent_jobqueue_id"]) or root).add(queue)
         async for row in _unhurried(jobs):
             job = self._add_job(row, failed.get(row["id"], {})).job

@@ -1,8 +1,8 @@
 """The SQL of leases that ran out, by the database's clock alone."""
 
-from uuid import UUID
+from collections.abc import Sequence
 
-from sqlalchemy import text
+from sqlalchemy import RowMapping, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 _ANY_EXPIRED = text(
@@ -12,7 +12,11 @@ _ANY_EXPIRED = text(
 # A heartbeat that comes first takes the row out of the WHERE.
 _EXPIRE = text("""
 UPDATE agents SET online = false WHERE online AND lease_expires_at < clock_timestamp()
-RETURNING id
+RETURNING id, CAST(extract(epoch FROM clock_timestamp() - lease_expires_at) AS float8) AS late,
+    (SELECT s.id FROM assignments s WHERE s.agent_id = agents.id AND s.ended_at IS NULL)
+        AS assignment_id,
+    (SELECT s.job_id FROM assignments s WHERE s.agent_id = agents.id AND s.ended_at IS NULL)
+        AS job_id
 """)
 
 
@@ -20,6 +24,6 @@ async def any_expired(connection: AsyncConnection) -> bool:
     return bool(await connection.scalar(_ANY_EXPIRED))
 
 
-async def expire(connection: AsyncConnection) -> list[UUID]:
-    """Agents whose lease ran out, now offline."""
-    return list((await connection.scalars(_EXPIRE)).all())
+async def expire(connection: AsyncConnection) -> Sequence[RowMapping]:
+    """Agents whose lease ran out, now offline: how many seconds ago, and what they held."""
+    return (await connection.execute(_EXPIRE)).mappings().all()

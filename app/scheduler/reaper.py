@@ -25,6 +25,7 @@ async def reap_for_ever(engine: AsyncEngine, settings: Settings) -> None:
                 await reap(connection, settings)
             async with engine.begin() as connection:
                 await feed.forget_old(connection)
+            metrics.REAPED.set_to_current_time()
         except (SQLAlchemyError, AppError, *AWAY) as failed:
             log.warning("reaper_failed", error=str(failed).split("\n")[0])
 
@@ -39,10 +40,12 @@ async def reap(connection: AsyncConnection, settings: Settings) -> int:
         connection,
         EndedBecause.LEASE_LOST,
         "reaper",
-        agent_ids=silent,
+        agent_ids=[row["id"] for row in silent],
         most_lost=settings.max_lost_leases or None,
     )
-    for agent_id in silent:
-        log.warning("lease_lost", agent_id=str(agent_id))
+    for row in silent:
+        held = {name: row[name] for name in ("assignment_id", "job_id") if row[name] is not None}
+        log.warning("lease_lost", agent_id=str(row["id"]), **held)
     metrics.LEASES_LOST.inc(len(silent))
+    metrics.REAPER_LAG.set(max((row["late"] for row in silent), default=0))
     return len(silent)

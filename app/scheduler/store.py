@@ -30,13 +30,13 @@ WITH RECURSIVE tree AS (
     UNION ALL
     SELECT q.*, t.level + 1 FROM tree t JOIN jobqueues q ON q.parent_jobqueue_id = t.id
 )
-SELECT id, parent_jobqueue_id, priority, weight, minimum_agents, maximum_agents,
+SELECT id, parent_jobqueue_id, name, priority, weight, minimum_agents, maximum_agents,
     prefer_running_jobs, paused
 FROM tree ORDER BY level
 """
 
 _QUEUES_OF = """
-SELECT id, parent_jobqueue_id, priority, weight, minimum_agents, maximum_agents,
+SELECT id, parent_jobqueue_id, name, priority, weight, minimum_agents, maximum_agents,
     prefer_running_jobs, paused
 FROM jobqueues WHERE id = ANY($1::bigint[])
 """

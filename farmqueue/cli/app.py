@@ -18,6 +18,7 @@ _SERVICE, _WORK, _LOOK = "The farm's processes", "Jobs", "The tree and the agent
 
 app.command(rich_help_panel=_SERVICE)(service.serve)
 app.command(rich_help_panel=_SERVICE)(service.migrate)
+app.command(rich_help_panel=_SERVICE)(service.audit)
 app.command(rich_help_panel=_SERVICE)(agent.agent)
 app.command(rich_help_panel=_WORK)(submit.submit)
 app.command(rich_help_panel=_WORK)(jobs.jobs)

@@ -1,13 +1,15 @@
-"""`farmqueue serve` and `farmqueue migrate`: the service, where its parts are installed."""
+"""`farmqueue serve`, `migrate` and `audit`: the service, where its parts are installed."""
 
 import contextlib
 import os
+import sys
 from collections.abc import Iterator
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from farmqueue.cli.exits import Exit, complain
+from farmqueue.cli.output import print_json, print_rows
 
 
 def serve(
@@ -30,6 +32,49 @@ def migrate() -> None:
         from app.db.migrations import upgrade  # noqa: PLC0415
         from app.settings import Settings  # noqa: PLC0415
     upgrade(Settings.from_environment())
+
+
+def audit(
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    history: Annotated[
+        bool, typer.Option(help="Play the history back too; it is read whole.")
+    ] = True,
+) -> None:
+    """Check the database (FARMQUEUE_DATABASE_URL, or the embedded one) while the farm works.
+
+    It reads only. What is stored is compared with a recount, the history that is still kept is
+    played back against the rules. 1 where something is wrong, with what to do.
+    """
+    with _server_installed():
+        from app.audit.service import audit_of  # noqa: PLC0415
+        from app.settings import Settings  # noqa: PLC0415
+    told = audit_of(Settings.from_environment(), history=history)
+    if isinstance(told, str):
+        complain(told)
+        raise typer.Exit(Exit.UNREACHABLE)
+    if as_json:
+        print_json(told)
+    else:
+        _print_findings(told)
+    if told["counts"]:
+        raise typer.Exit(Exit.FAILED)
+
+
+def _print_findings(told: dict[str, Any]) -> None:
+    """A row for each finding; on stderr what was looked at, and what to do."""
+    rows = [(one["check"], one["subject"], one["detail"]) for one in told["findings"]]
+    if rows:
+        print_rows(("check", "what", "finding"), rows)
+    history = told["history"]
+    since = f" since {history['since']}" if history["since"] else ""
+    sys.stderr.write(
+        f"{sum(told['counts'].values())} findings;"
+        f" {history['assignments']} assignments of the history played back{since}\n"
+    )
+    for what, number in history["not_judged"].items():
+        sys.stderr.write(f"  not judged, the history begins later: {number} {what}\n")
+    for check, number in told["counts"].items():
+        sys.stderr.write(f"{check} ({number}): {told['advice'][check]}\n")
 
 
 @contextlib.contextmanager

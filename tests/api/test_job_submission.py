@@ -278,6 +278,7 @@ async def test_the_history_tells_who_submitted_what(farm: Farm) -> None:
         "job_queue_id": None,
         "frames": "1-5",
         "tasks_total": 5,
+        "requeue": 3,
         "minimum_agents": None,
         "maximum_agents": 2,
     }

@@ -7,8 +7,10 @@ from datetime import date, datetime, timedelta
 import asyncpg
 import httpx
 import pytest
+from prometheus_client import REGISTRY
 from structlog.testing import capture_logs
 
+from app import metrics
 from app.db.engine import connect
 from app.history import keeping
 from app.history.keeping import KEEPING_LOCK, keep, keeper, midnight
@@ -315,3 +317,24 @@ async def test_a_page_is_a_merge_over_the_indexes_of_the_days(
     assert "Merge Append" in plan, plan
     assert len(big) == 8, plan
     assert all("Index Scan using" in line for line in big), plan
+
+
+def kept_at() -> float:
+    found = REGISTRY.get_sample_value("farmqueue_keeper_success_timestamp_seconds")
+    assert found is not None
+    return found
+
+
+async def test_only_a_round_that_left_nothing_undone_is_a_success(
+    own: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fails(*_: object) -> bool:
+        raise asyncpg.LockNotAvailableError("held")
+
+    metrics.KEPT.set(0)
+    with monkeypatch.context() as broken:
+        broken.setattr(keeping, "_drop_old", fails)
+        await keep(own, 1, TODAY)
+    assert kept_at() == 0
+    await keep(own, 1, TODAY)
+    assert kept_at() > 0

@@ -12,8 +12,7 @@ from fastapi import FastAPI
 from app.main import create_app
 from app.settings import Settings
 from tests.farm import Farm
-from tests.races.replay import Replay
-from tests.races.test_two_services import build, history, miscounted, open_up, operate, work
+from tests.races.test_two_services import build, found, open_up, operate, work
 from tests.scheduler.kept_looks import all_equal, served, watching, words
 from tests.scheduler.players import Player
 
@@ -107,7 +106,5 @@ async def test_two_services_at_once_keep_the_same_farm_and_break_no_rule(
         for app, farm in two:
             await served(farm.client)
             assert words(app.state.desk._cycles.kept) == words(witness.kept)
-    assert await miscounted(database) == []
-    replay = Replay()
-    replay.play(await history(one))
-    assert replay.made > AGENTS
+    audited = await found(database, history=True)
+    assert audited.replayed > AGENTS
