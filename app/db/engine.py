@@ -27,8 +27,11 @@ AWAY = (
 # Where triggers tell every service that the farm changed, with the name of who changed it.
 CHANNEL = "farmqueue"
 
+# Where a request's scope has what makes sure, in its transaction, that its token is valid still.
+CONFIRM = "farmqueue.confirm"
+
 # The newest revision under alembic/versions, which these tables are.
-HEAD = "0004"
+HEAD = "0005"
 
 _LOCK = text("SELECT (SELECT version_num FROM alembic_version), pg_advisory_xact_lock(:key)")
 
@@ -100,6 +103,7 @@ async def transaction(request: Request) -> AsyncIterator[AsyncConnection]:
     """The request's transaction; committed when its route returns, before the answer goes out."""
     engine: AsyncEngine = request.app.state.engine
     async with engine.begin() as connection:
+        await request.scope[CONFIRM](connection)
         yield connection
 
 

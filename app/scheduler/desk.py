@@ -12,14 +12,17 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from starlette.types import Receive
 
 from app import metrics
+from app.caller import Caller, token_ended
 from app.db.engine import driver_of
 from app.errors import Unavailable
 from app.scheduler import store
 from app.scheduler.cycle import Cycles, Outcome, Report, Round
 from app.scheduler.feed import Outdated
 from app.scheduler.kept import KeptFarm, collect_former
-from app.scheduler.schemas import Assignment, AssignmentStatus, AssignRequest
+from app.scheduler.refusals import AgentUnnamed
+from app.scheduler.schemas import UNNAMED, Assignment, AssignmentStatus, AssignRequest
 from app.settings import Settings
+from app.tokens.known import Known
 
 log = structlog.get_logger()
 
@@ -31,6 +34,7 @@ class Poll:
     """A poll held open until there is work for it, or its `wait` is over."""
 
     request: AssignRequest
+    caller: Caller
     answer: asyncio.Future[Assignment | None]
     deadline: float
     receive: Receive
@@ -55,6 +59,7 @@ class Desk:
 
     engine: AsyncEngine
     settings: Settings
+    known: Known
     name: str = field(default_factory=lambda: uuid4().hex)
     _asked: list[Poll] = field(default_factory=list)
     _reported: list[Reported] = field(default_factory=list)
@@ -66,13 +71,20 @@ class Desk:
     _cycles: Cycles | None = None
     _former: bool = False
 
-    async def ask(self, request: AssignRequest, receive: Receive) -> Assignment | None:
+    async def ask(
+        self, request: AssignRequest, caller: Caller, receive: Receive
+    ) -> Assignment | None:
         """The agent's assignment, or None when there is none within `wait` seconds.
 
         `receive` tells when the client hangs up; a poll that waits is over then.
         """
+        if request.agent_id == UNNAMED:
+            if caller.agent_id is None:
+                raise AgentUnnamed("say which agent asks", field="agent_id")
+            request.agent_id = caller.agent_id
+        caller.must_be_agent(request.agent_id)
         loop = asyncio.get_running_loop()
-        poll = Poll(request, loop.create_future(), loop.time() + request.wait, receive)
+        poll = Poll(request, caller, loop.create_future(), loop.time() + request.wait, receive)
         self._asked.append(poll)
         self._bell.set()
         try:
@@ -126,15 +138,28 @@ class Desk:
         asked, reported = self._take_asked(), self._take_reported()
         stirred, self._stirred = self._stirred, False
         if not asked and not reported and not (stirred and await self._refreshed()):
+            self._refuse_ended()
             return
+        polls = [*self._waiting.values(), *asked]
         this = Round(
-            [poll.request for poll in asked], [one.report for one in reported], self._waiting.keys()
+            [poll.request for poll in asked],
+            [one.report for one in reported],
+            self._waiting.keys(),
+            {poll.request.agent_id: poll.caller for poll in polls},
         )
         failed = await self._run(this)
+        self._refuse_ended()
         if failed is not None:
             self._fail(asked, reported, failed)
             return
         self._give(asked, reported, this)
+
+    def _refuse_ended(self) -> None:
+        """Those that wait with a token that was revoked meanwhile wait no more."""
+        if self.known.news:
+            self.known.news = False
+            for poll in [one for one in self._waiting.values() if not one.caller.stands()]:
+                poll.give(token_ended())
 
     async def _refreshed(self) -> bool:
         """Take in what others did; True if there may be work for those that wait."""
@@ -183,7 +208,7 @@ class Desk:
                 collect_former()
                 self._former = False
             with metrics.LOAD_SECONDS.time():
-                kept = await KeptFarm.load(await self._driver())
+                kept = await KeptFarm.load(await self._driver(), self.known)
             self._cycles = Cycles(kept, self.settings)
         return self._cycles
 

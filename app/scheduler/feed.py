@@ -1,4 +1,4 @@
-"""The feed of changes: which queues, jobs and agents others changed since this process last read.
+"""The feed of changes: which queues, jobs, agents and tokens changed since this process last read.
 
 Triggers write the ids of what a transaction changed together with the transaction's own id. A
 reader remembers the snapshot of its last read; whatever that snapshot did not show, and the present
@@ -27,7 +27,7 @@ WITH present AS MATERIALIZED (
     SELECT CAST(CAST(pg_snapshot_xmax(pg_current_snapshot()) AS text) AS bigint) AS end_of
 ),
 news AS MATERIALIZED (
-    SELECT queues, jobs, agents FROM farm_changes
+    SELECT queues, jobs, agents, tokens FROM farm_changes
     WHERE (xid >= $1 OR xid = ANY($2::bigint[])) AND xid <> $3
         AND xid < (SELECT end_of FROM present)
 )
@@ -35,10 +35,11 @@ SELECT CAST(pg_current_snapshot() AS text) AS snapshot,
     pg_postmaster_start_time() || ' ' || d.oid AS server,
     (SELECT version_num FROM alembic_version) AS revision,
     (SELECT since FROM farm_changes_kept, present WHERE since < end_of) AS since,
-    EXISTS(SELECT FROM news WHERE num_nonnulls(queues, jobs, agents) = 0) AS everything,
+    EXISTS(SELECT FROM news WHERE num_nonnulls(queues, jobs, agents, tokens) = 0) AS everything,
     ARRAY(SELECT DISTINCT unnest(queues) FROM news) AS queues,
     ARRAY(SELECT DISTINCT unnest(jobs) FROM news) AS jobs,
-    ARRAY(SELECT DISTINCT unnest(agents) FROM news) AS agents
+    ARRAY(SELECT DISTINCT unnest(agents) FROM news) AS agents,
+    ARRAY(SELECT DISTINCT unnest(tokens) FROM news) AS tokens
 FROM pg_database d WHERE d.datname = current_database()
 """
 
@@ -95,6 +96,7 @@ class News:
     queues: Sequence[int]
     jobs: Sequence[int]
     agents: Sequence[UUID]
+    tokens: Sequence[int]
 
 
 async def start(connection: asyncpg.Connection) -> Seen:
@@ -109,7 +111,8 @@ async def read(connection: asyncpg.Connection, last: Seen) -> News:
     too_late = row["since"] is not None and row["since"] > last.oldest
     if row["everything"] or row["server"] != last.server or too_late:
         raise Outdated
-    return News(Seen(row["snapshot"], row["server"]), row["queues"], row["jobs"], row["agents"])
+    seen = Seen(row["snapshot"], row["server"])
+    return News(seen, row["queues"], row["jobs"], row["agents"], row["tokens"])
 
 
 async def _row(

@@ -16,6 +16,7 @@ from app.settings import Settings
 from tests.api.hints import hints
 from tests.conftest import execute
 from tests.farm import Farm, Json
+from tests.tokens import AUTH
 
 
 @pytest.fixture
@@ -391,7 +392,7 @@ async def test_a_heartbeat_takes_no_farm_lock_unless_the_agent_comes_back(databa
     transport = httpx.ASGITransport(app)
     async with (
         app.router.lifespan_context(app),
-        httpx.AsyncClient(transport=transport, base_url="http://farm") as client,
+        httpx.AsyncClient(headers=AUTH, transport=transport, base_url="http://farm") as client,
     ):
         farm = Farm(client)
         await farm.agent("here")

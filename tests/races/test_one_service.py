@@ -13,6 +13,7 @@ import pytest
 
 from tests.farm import Farm
 from tests.processes import embedded_service, running_service
+from tests.tokens import AUTH
 
 
 @pytest.fixture
@@ -24,7 +25,7 @@ def running(database: str, tmp_path: Path) -> Iterator[tuple[str, int]]:
 
 @pytest.fixture
 async def farm(running: tuple[str, int]) -> AsyncIterator[Farm]:
-    async with httpx.AsyncClient(base_url=running[0], timeout=90) as client:
+    async with httpx.AsyncClient(headers=AUTH, base_url=running[0], timeout=90) as client:
         yield Farm(client)
 
 

@@ -8,6 +8,8 @@ from typing import Any
 from fastapi import FastAPI
 from starlette.types import Message
 
+from tests.tokens import ASGI_AUTH
+
 JSON_TYPE = ((b"content-type", b"application/json"),)
 
 
@@ -56,7 +58,7 @@ async def call(
         "type": "http", "http_version": "1.1", "asgi": {"version": "3.0"}, "scheme": "http",
         "server": ("farm", 80), "client": ("agent", 1), "query_string": b"", "method": method,
         "path": root_path + path, "raw_path": (root_path + path).encode(),
-        "root_path": root_path, "headers": [(b"host", b"farm"), *headers],
+        "root_path": root_path, "headers": [(b"host", b"farm"), ASGI_AUTH, *headers],
     }  # fmt: skip
     await app(scope, receive, send)
     start = sent[0]
