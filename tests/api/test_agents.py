@@ -47,11 +47,16 @@ async def test_an_agent_has_the_documented_fields_and_defaults(farm: Farm) -> No
         "last_seen": made["last_seen"],
         "lease_expires_at": made["lease_expires_at"],
         "time_registered": made["time_registered"],
+        "joined_with": None,
+        "job_queue_id": None,
         "assignment": None,
         "heartbeat_seconds": 20,
+        "token": None,
+        "token_seconds": None,
     }
     assert UUID(made["id"])
-    made.pop("heartbeat_seconds")
+    for name in ("heartbeat_seconds", "token", "token_seconds"):
+        made.pop(name)
     assert await farm.get(f"/agents/{made['id']}") == made
 
 

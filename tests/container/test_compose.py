@@ -36,7 +36,13 @@ def compose(*arguments: str, **environ: str) -> subprocess.CompletedProcess[str]
 
 @cache
 def project() -> dict[str, Any]:
-    read = compose("--profile=*", "config", "--format=json", POSTGRES_PASSWORD=ANY_CHARACTERS)
+    read = compose(
+        "--profile=*",
+        "config",
+        "--format=json",
+        POSTGRES_PASSWORD=ANY_CHARACTERS,
+        FARMQUEUE_ADMIN_TOKEN="t",
+    )
     assert read.returncode == 0, read.stderr
     parsed: dict[str, Any] = json.loads(read.stdout)
     return parsed
@@ -147,8 +153,16 @@ def test_every_agent_of_a_large_farm_may_hold_a_poll_open() -> None:
 
 
 def test_agents_come_only_when_asked_for() -> None:
-    plain = compose("config", "--services", POSTGRES_PASSWORD=ANY_CHARACTERS).stdout.split()
-    asked = compose("--profile=agents", "config", "--services", POSTGRES_PASSWORD=ANY_CHARACTERS)
+    plain = compose(
+        "config", "--services", POSTGRES_PASSWORD=ANY_CHARACTERS, FARMQUEUE_ADMIN_TOKEN="t"
+    ).stdout.split()
+    asked = compose(
+        "--profile=agents",
+        "config",
+        "--services",
+        POSTGRES_PASSWORD=ANY_CHARACTERS,
+        FARMQUEUE_ADMIN_TOKEN="t",
+    )
     assert set(asked.stdout.split()) - set(plain) == {"agent"}
     assert service("agent")["environment"]["FARMQUEUE_URL"] == "http://proxy:8000"
 
