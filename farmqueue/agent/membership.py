@@ -59,15 +59,16 @@ async def _ask_with(slot: Slot) -> RegisteredAgent:
     # An agent's token that was handed to this process says itself which agent it is.
     handed = slot.client is slot.given and (slot.client.token or "").startswith(AGENTS_OWN)
     # No port: agents with one are told apart by hostname and port, those without by id alone.
-    return await slot.client.register(
-        slot.host.name,
-        **AgentFields() if handed else AgentFields(id=slot.agent_id),
+    facts = AgentFields(
         cpus=slot.host.cpus_of(slot.number),
         ram=slot.host.ram_of_a_slot,
         free_ram=slot.host.free_ram_of_a_slot(),
         tags=list(slot.options.tags),
         version=__version__,
     )
+    if not handed:
+        facts["id"] = slot.agent_id
+    return await slot.client.register(slot.host.name, **facts)
 
 
 def _keep(slot: Slot, agent: RegisteredAgent) -> None:
