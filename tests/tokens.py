@@ -8,7 +8,7 @@ from app.access import Role
 from app.caller import Caller
 from app.tokens.known import Known
 
-ADMIN_TOKEN = "an-admin-token-for-tests-and-nothing-else"  # noqa: S105
+ADMIN_TOKEN = "an-admin-token-for-tests-and-nothing-else"
 AUTH = {"Authorization": f"Bearer {ADMIN_TOKEN}"}
 ASGI_AUTH = (b"authorization", AUTH["Authorization"].encode())
 

@@ -38,6 +38,7 @@ async def call(
     path: str = "/assign",
     headers: tuple[tuple[bytes, bytes], ...] = JSON_TYPE,
     root_path: str = "",
+    token: tuple[bytes, bytes] | None = ASGI_AUTH,
 ) -> Answer:
     parts = [body] if whole else [body[:1], body[1:]]
     pending: list[Message] = [
@@ -54,11 +55,12 @@ async def call(
     async def send(message: Message) -> None:
         sent.append(message)
 
+    named = [(b"host", b"farm"), *([token] if token else []), *headers]
     scope = {
         "type": "http", "http_version": "1.1", "asgi": {"version": "3.0"}, "scheme": "http",
         "server": ("farm", 80), "client": ("agent", 1), "query_string": b"", "method": method,
         "path": root_path + path, "raw_path": (root_path + path).encode(),
-        "root_path": root_path, "headers": [(b"host", b"farm"), ASGI_AUTH, *headers],
+        "root_path": root_path, "headers": named,
     }  # fmt: skip
     await app(scope, receive, send)
     start = sent[0]

@@ -9,6 +9,7 @@ import pytest
 from fastapi import FastAPI
 
 from app.access import Role
+from app.scheduler.desk import Desk
 from app.tokens import secret
 from app.tokens.keeping import note
 from tests.farm import Farm, Json
@@ -109,13 +110,13 @@ async def revoke(farm: Farm, token: str) -> None:
 
 
 async def test_a_revoked_agent_gets_nothing_from_the_next_poll_on(
-    farm: Farm, app: FastAPI, monkeypatch: pytest.MonkeyPatch
+    farm: Farm, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """By the feed alone: no hint, and nobody asks the database for the token."""
     told = await joined(farm, "a0")
     await farm.job("shot")
     agent = bearer(told["token"])
-    monkeypatch.setattr(app.state.desk, "stir", lambda: None)
+    monkeypatch.setattr(Desk, "stir", lambda _: None)
     await revoke(farm, told["token"])
     answer = await farm.client.post("/assign", json={}, headers=agent)
     assert (answer.status_code, answer.json()["code"]) == (401, "unauthorized")
