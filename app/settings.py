@@ -13,7 +13,9 @@ Seconds = Annotated[float, Field(gt=0, le=86_400)]
 class Settings(BaseSettings):
     """Settings from `FARMQUEUE_*`; a wrong one raises `pydantic.ValidationError` at start."""
 
-    model_config = SettingsConfigDict(env_prefix="FARMQUEUE_", frozen=True, extra="ignore")
+    model_config = SettingsConfigDict(
+        env_prefix="FARMQUEUE_", frozen=True, extra="ignore", hide_input_in_errors=True
+    )
 
     database_url: Annotated[
         str | None,

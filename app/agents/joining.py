@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.access import Role
 from app.agents.schemas import AgentChange
-from app.caller import Caller, OtherAgent
+from app.caller import Caller, OtherAgent, token_ended
 from app.errors import Conflict, Forbidden
 from app.policy.states import AgentState
 from app.settings import Settings
@@ -40,6 +40,9 @@ async def join(
 
     Under the farm lock: neither can two have the last use of a token, nor come online meanwhile.
     """
+    own = caller.token_id if caller.agent_id is not None else None
+    if own is not None and await store.valid(connection, own) is None:
+        raise token_ended()  # revoked while this waited for the lock
     if caller.agent_id is not None and (known is None or known["id"] != caller.agent_id):
         raise OtherAgent("this token's agent was deleted: join anew")
     if caller.role is not Role.JOIN or caller.token_id is None:

@@ -8,6 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.access import Role
 from app.caller import Caller
+from app.db.engine import lock_farm
 from app.errors import Invalid
 from app.history.store import record
 from app.settings import Settings
@@ -66,10 +67,15 @@ async def page(
 
 
 async def revoke(connection: AsyncConnection, token_id: int, caller: Caller) -> None:
-    """End it at once; one that is not there has ended already."""
-    gone = await store.revoke(connection, token_id)
-    if gone is not None:
-        detail = {"token_id": token_id, **gone}
+    """End it at once; one that is not there has ended already.
+
+    An agent's other tokens end with it. Under the farm lock, so that it cannot get a new one just
+    then with the one that ends.
+    """
+    if await store.role_of(connection, token_id) == Role.AGENT:
+        await lock_farm(connection)
+    for gone in await store.revoke(connection, token_id):
+        detail = {"token_id": gone["id"], "role": gone["role"], "name": gone["name"]}
         await record(connection, caller.actor, "token.revoked", detail=detail)
 
 

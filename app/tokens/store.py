@@ -32,8 +32,10 @@ WHERE id > :after AND (CAST(:role AS text) IS NULL OR role = :role) ORDER BY id 
 """)
 
 _REVOKE = text("""
-UPDATE tokens SET revoked_at = clock_timestamp() WHERE id = :id AND revoked_at IS NULL
-RETURNING role, name
+WITH wanted AS (SELECT id, agent_id FROM tokens WHERE id = :id)
+UPDATE tokens t SET revoked_at = clock_timestamp() FROM wanted w
+WHERE (t.id = w.id OR t.agent_id = w.agent_id) AND t.revoked_at IS NULL
+RETURNING t.id, t.role, t.name
 """)
 
 _REVOKE_OF_AGENT = text("""
@@ -116,9 +118,16 @@ async def page(
     return (await connection.execute(_PAGE, values)).mappings().all()
 
 
-async def revoke(connection: AsyncConnection, token_id: int) -> RowMapping | None:
-    """End a token now; what it was, None where there is none that stands."""
-    return (await connection.execute(_REVOKE, {"id": token_id})).mappings().one_or_none()
+async def role_of(connection: AsyncConnection, token_id: int) -> str | None:
+    found: str | None = await connection.scalar(
+        select(tokens.c.role).where(tokens.c.id == token_id)
+    )
+    return found
+
+
+async def revoke(connection: AsyncConnection, token_id: int) -> Sequence[RowMapping]:
+    """End a token now, and with an agent's all others that it has; those that ended by it."""
+    return (await connection.execute(_REVOKE, {"id": token_id})).mappings().all()
 
 
 async def revoke_of_agent(connection: AsyncConnection, agent_id: UUID, keep: int = 0) -> None:

@@ -55,12 +55,12 @@ async def call(
     async def send(message: Message) -> None:
         sent.append(message)
 
-    named = [(b"host", b"farm"), *([token] if token else []), *headers]
+    sent_headers = [(b"host", b"farm"), *([token] if token else []), *headers]
     scope = {
         "type": "http", "http_version": "1.1", "asgi": {"version": "3.0"}, "scheme": "http",
         "server": ("farm", 80), "client": ("agent", 1), "query_string": b"", "method": method,
         "path": root_path + path, "raw_path": (root_path + path).encode(),
-        "root_path": root_path, "headers": named,
+        "root_path": root_path, "headers": sent_headers,
     }  # fmt: skip
     await app(scope, receive, send)
     start = sent[0]

@@ -138,7 +138,7 @@ def test_on_another_database_none_is_made(tmp_path: Path) -> None:
 def test_an_admin_token_that_cannot_be_sent_is_refused_at_the_start(token: str) -> None:
     with pytest.raises(ValueError, match="ASCII") as refused:
         Settings(admin_token=token)
-    assert token not in str(refused.value) or "input_value" not in str(refused.value)
+    assert token not in str(refused.value)
 
 
 async def test_without_any_admin_the_service_says_so_and_runs(

@@ -146,6 +146,16 @@ def test_every_route_is_in_the_matrix() -> None:
     assert sorted(routes()) == sorted(MAY)
 
 
+def test_the_document_says_which_routes_need_a_token() -> None:
+    document = create_app(Settings(), "postgresql+asyncpg://").openapi()
+    assert document["components"]["securitySchemes"]["token"]["scheme"] == "bearer"
+    for path, methods in document["paths"].items():
+        for operation in methods.values():
+            needed = path not in OPEN
+            assert (operation.get("security") == [{"token": []}]) is needed, path
+            assert ({"401", "403", "429"} <= operation["responses"].keys()) is needed, path
+
+
 def test_no_route_is_hidden_from_the_document() -> None:
     app = create_app(Settings(), "postgresql+asyncpg://")
     hidden = {

@@ -243,6 +243,28 @@ async def test_an_agent_renews_its_token_and_the_old_one_goes_on_for_a_while(
     assert database
 
 
+async def test_all_tokens_of_an_agent_end_with_one(farm: Farm) -> None:
+    told = await joined(farm, "a0")
+    renewed = (await join(farm, told["token"], "a0")).json()
+    await revoke(farm, told["token"])
+    assert (await join(farm, renewed["token"], "a0")).status_code == 401
+
+
+async def test_an_agent_that_is_revoked_while_it_renews_gets_no_new_token(
+    farm: Farm, database: str
+) -> None:
+    told = await joined(farm, "a0")
+    other = await asyncpg.connect(database.replace("+asyncpg", ""))
+    async with other.transaction():
+        await other.execute("SELECT pg_advisory_xact_lock(1717662317)")
+        renewing = asyncio.create_task(join(farm, told["token"], "a0"))
+        await asyncio.sleep(0.2)
+        assert not renewing.done()
+        await other.execute("UPDATE tokens SET revoked_at = clock_timestamp()")
+    await other.close()
+    assert (await renewing).status_code == 401
+
+
 async def test_an_agent_serves_the_queue_that_its_join_token_is_bound_to(farm: Farm) -> None:
     films = (await farm.queue("/films"))["id"]
     token = await made(farm.client, "join", job_queue_id=films)
