@@ -69,6 +69,36 @@ class AppError(Exception):
         return {}
 
 
+class Unauthorized(AppError):
+    """No token, or none that is valid. The detail says what to do, and nothing of the token."""
+
+    status, code, title = 401, "unauthorized", "A token is needed"
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {"WWW-Authenticate": "Bearer"}
+
+
+class Forbidden(AppError):
+    """The token is valid, and may not do this."""
+
+    status, code, title = 403, "forbidden", "Not allowed"
+
+
+class TooMany(AppError):
+    """Too many wrong tokens came from one address."""
+
+    status, code, title = 429, "too_many_failures", "Too many wrong tokens"
+
+    def __init__(self, detail: str, *, seconds: int) -> None:
+        super().__init__(detail)
+        self.seconds = seconds
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {"Retry-After": str(self.seconds)}
+
+
 class NotFound(AppError):
     status, code, title = 404, "not_found", "Not found"
 
@@ -96,10 +126,14 @@ def responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
     content = {PROBLEM_JSON: {"schema": {"$ref": "#/components/schemas/Problem"}}}
     words = {
         400: "The body is not JSON",
+        401: "No token, or none that is valid",
+        403: "The token may not do this",
         404: "No such thing",
+        408: "The body did not arrive in time",
         409: "It conflicts with the state",
         413: "The body is too large",
         422: "The request itself is wrong",
+        429: "Too many wrong tokens came from this address; Retry-After says when to try again",
         503: "The database is away or busy; try again",
     }
     return {status: {"description": words[status], "content": content} for status in statuses}

@@ -1,6 +1,7 @@
 """Is the process alive, may it be given work, and its metrics."""
 
 import asyncio
+from contextlib import suppress
 
 from fastapi import APIRouter, Request, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
@@ -9,7 +10,10 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app import metrics
+from app.access import Right
+from app.caller import needs
 from app.db import schema
+from app.db.engine import AWAY, CONFIRM
 from app.db.migrations import told
 from app.errors import Unavailable, responses
 
@@ -51,11 +55,16 @@ async def readyz(request: Request) -> Readiness:
 @router.get(
     "/metrics",
     summary="Metrics for Prometheus",
+    dependencies=[needs(Right.METRICS)],
     response_class=Response,
     responses={200: {"content": {"text/plain": {}}, "description": "Prometheus text format"}},
 )
 async def prometheus(request: Request) -> Response:
+    """Also where the database is away: then for the tokens that this process knows."""
     state = request.app.state
+    with suppress(SQLAlchemyError, *AWAY):
+        async with asyncio.timeout(READY_SECONDS), state.engine.connect() as connection:
+            await request.scope[CONFIRM](connection)
     metrics.WAITING.set(state.desk.waiting)
     pool = state.engine.pool
     metrics.CONNECTIONS.set(pool.checkedout())

@@ -10,7 +10,7 @@ import uvicorn
 from fastapi import FastAPI
 from starlette.types import Receive, Scope, Send
 
-from app import docs_pages, errors, health, logs, metrics, openapi
+from app import docs_pages, errors, first_token, health, logs, metrics, openapi
 from app.agents.pulse import Pulse
 from app.agents.router import router as agents
 from app.audit.watch import watch_for_ever
@@ -19,6 +19,7 @@ from app.db import schema
 from app.db.embedded import database_url
 from app.db.engine import create_engine
 from app.db.migrations import upgrade_at
+from app.gate import Gate
 from app.history.keeping import keep_for_ever
 from app.history.router import router as history
 from app.jobqueues.router import router as jobqueues
@@ -31,18 +32,23 @@ from app.scheduler.reaper import reap_for_ever
 from app.scheduler.router import router as work
 from app.settings import Settings
 from app.short_way import short_way
+from app.tokens.keeping import note_for_ever
+from app.tokens.known import Known
+from app.tokens.router import router as tokens
 
 GRACE_SECONDS = 8
 
 
 class Service(FastAPI):
-    """The framework's app, with the short way of the calls that every agent makes around it."""
+    """The framework's app; around it the short way of agents' calls, and around that the gate."""
+
+    gate: Gate
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         scope["app"] = self
-        await traced(self._serve, scope, receive, send)
+        await traced(self.gate, scope, receive, send)
 
-    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def behind_the_gate(self, scope: Scope, receive: Receive, send: Send) -> None:
         await short_way(super().__call__, self.state.settings.max_body_bytes, scope, receive, send)
 
 
@@ -56,9 +62,12 @@ def create_app(settings: Settings, url: str) -> FastAPI:
     )
     app.state.settings = settings
     app.state.url = url
+    admin = settings.admin_token
+    app.state.known = Known(None if admin is None else admin.get_secret_value())
+    app.gate = Gate(app.behind_the_gate, settings, app.state.known)
     app.add_middleware(BodyLimit, max_bytes=settings.max_body_bytes)
     errors.install(app)
-    for router in (jobqueues, jobs, agents, work, history, health.router):
+    for router in (jobqueues, jobs, agents, work, history, tokens, health.router):
         app.include_router(router)
     docs_pages.mount(app)
     openapi.install(app)
@@ -70,7 +79,7 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
     """The engine, the desk, and what runs beside the requests."""
     state = app.state
     state.engine = create_engine(state.settings, state.url)
-    state.desk = Desk(state.engine, state.settings)
+    state.desk = Desk(state.engine, state.settings, state.known)
     state.pulse = Pulse(state.engine, state.settings)
     state.figures = QueueFigures(state.desk)
     metrics.built(schema.HEAD)
@@ -80,6 +89,10 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         asyncio.create_task(reap_for_ever(state.engine, state.settings), name="reaper"),
         asyncio.create_task(keep_for_ever(state.url, state.settings), name="keeper"),
         asyncio.create_task(state.figures.watch_for_ever(), name="figures"),
+        asyncio.create_task(
+            note_for_ever(state.engine, state.known, warn=state.settings.admin_token is None),
+            name="notes",
+        ),
     ]
     if state.settings.audit_seconds:
         watching = watch_for_ever(state.engine, state.settings)
@@ -108,6 +121,7 @@ def serve() -> None:
     """Run the service as the environment says, until SIGTERM or SIGINT."""
     settings = Settings.from_environment()
     logs.configure(settings.log_format, settings.log_level)
+    settings = first_token.ensured(settings)
     # The server raises the signal again once it has shut down; the database is to be left first.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     with suppress(KeyboardInterrupt), database_url(settings) as url:

@@ -7,6 +7,7 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
 from app.errors import PROBLEM_JSON, Problem, responses
+from app.gate import OPEN
 
 DESCRIPTION = """
 Decides which job each agent of a farm works on next.
@@ -14,6 +15,8 @@ Decides which job each agent of a farm works on next.
 Job queues form a tree. Every queue and job has `minimum_agents` (served before any other
 consideration), `maximum_agents` (never exceeded, counting agents in or below), `priority` (strict
 among siblings) and `weight` (agents in proportion among siblings). Agents poll `POST /assign`.
+
+Every call needs a token: `Authorization: Bearer <token>`.
 
 Errors are `application/problem+json` (RFC 9457) with a stable `code`. Lists are pages: send `next`
 as `cursor` for the one after.
@@ -27,9 +30,18 @@ ABOUT: dict[str, Any] = {
 }
 
 # Any route that has a body, or parameters, can give these.
-OF_EVERY_BODY = responses(400, 413)
+OF_EVERY_BODY = responses(400, 408, 413)
 OF_EVERY_PARAMETER = responses(422)
 OF_EVERY_ROUTE = responses(503)
+OF_EVERY_TOKEN = responses(401, 403, 429)
+SCHEME = "token"
+SCHEMES = {
+    SCHEME: {
+        "type": "http",
+        "scheme": "bearer",
+        "description": "A token of the farm: POST /tokens makes one, or FARMQUEUE_ADMIN_TOKEN",
+    }
+}
 
 
 def install(app: FastAPI) -> None:
@@ -53,8 +65,11 @@ def _document(app: FastAPI) -> dict[str, Any]:
     for name, schema in schemas.items():
         if name.endswith("Change"):
             _forget_defaults(schema)
-    for operations in made["paths"].values():
+    made["components"]["securitySchemes"] = SCHEMES
+    for path, operations in made["paths"].items():
         for operation in operations.values():
+            if path not in OPEN:
+                operation["security"] = [{SCHEME: []}]
             _add_errors(operation)
     return made
 
@@ -68,6 +83,8 @@ def _forget_defaults(change: dict[str, Any]) -> None:
 def _add_errors(operation: dict[str, Any]) -> None:
     answers = operation["responses"]
     answers |= {str(status): told for status, told in OF_EVERY_ROUTE.items()}
+    if "security" in operation:
+        answers |= {str(status): told for status, told in OF_EVERY_TOKEN.items()}
     if "requestBody" in operation or "parameters" in operation:
         answers |= {str(status): told for status, told in OF_EVERY_PARAMETER.items()}
     if "requestBody" in operation:

@@ -4,7 +4,7 @@ import sys
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 Seconds = Annotated[float, Field(gt=0, le=86_400)]
@@ -13,7 +13,9 @@ Seconds = Annotated[float, Field(gt=0, le=86_400)]
 class Settings(BaseSettings):
     """Settings from `FARMQUEUE_*`; a wrong one raises `pydantic.ValidationError` at start."""
 
-    model_config = SettingsConfigDict(env_prefix="FARMQUEUE_", frozen=True, extra="ignore")
+    model_config = SettingsConfigDict(
+        env_prefix="FARMQUEUE_", frozen=True, extra="ignore", hide_input_in_errors=True
+    )
 
     database_url: Annotated[
         str | None,
@@ -22,6 +24,28 @@ class Settings(BaseSettings):
     data_dir: Annotated[Path, Field(description="Where the embedded PostgreSQL keeps its data")] = (
         Path(".farmqueue")
     )
+    admin_token: Annotated[
+        SecretStr | None,
+        Field(description="The first admin token; unset on the embedded database: one is made"),
+    ] = None
+    agent_token_days: Annotated[
+        int, Field(ge=1, le=3_650, description="How long an agent's token lives, in days")
+    ] = 30
+    token_overlap_seconds: Annotated[
+        float,
+        Field(
+            ge=0, le=86_400, description="How long an agent's former token lives beside a new one"
+        ),
+    ] = 3_600.0
+    failed_tokens_per_minute: Annotated[
+        int, Field(ge=1, description="Wrong tokens of one address, before it must wait")
+    ] = 60
+    allowed_hosts: Annotated[
+        str, Field(description="Host names that the service answers to, with commas; *: any")
+    ] = "*"
+    body_seconds: Annotated[
+        Seconds, Field(description="How long a request's body may take to arrive")
+    ] = 30.0
     host: Annotated[str, Field(description="Address to listen on")] = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65_535, description="Port to listen on")] = 8000
     root_path: Annotated[str, Field(description="Prefix that a proxy in front strips")] = ""
@@ -98,6 +122,27 @@ class Settings(BaseSettings):
     def silent_seconds(self) -> float:
         """Longer than any wait for a lock: a connection that is silent by then is dead."""
         return self.lock_timeout_seconds + 20
+
+    @property
+    def hosts(self) -> frozenset[str] | None:
+        """The host names that are answered to; None: any."""
+        if self.allowed_hosts.strip() == "*":
+            return None
+        named = (name.strip().lower() for name in self.allowed_hosts.split(","))
+        return frozenset(filter(None, named))
+
+    @field_validator("admin_token")
+    @classmethod
+    def _sendable(cls, token: SecretStr | None) -> SecretStr | None:
+        """Whatever can stand in a header; nothing at all is no token."""
+        if token is None or not token.get_secret_value():
+            return None
+        value = token.get_secret_value()
+        if not (value.isascii() and value.isprintable()) or " " in value:
+            raise ValueError(
+                "must be printable ASCII without blanks: openssl rand -hex 32 makes one"
+            )
+        return token
 
     @field_validator("database_url")
     @classmethod

@@ -14,9 +14,10 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app import errors
+from app.access import Right
 from app.agents.pulse import Pulse
 from app.agents.schemas import Heartbeat
-from app.caller import caller
+from app.caller import SCOPE, Caller
 from app.scheduler.desk import Desk
 from app.scheduler.schemas import AssignRequest
 
@@ -36,45 +37,51 @@ async def short_way(
     if call is None:
         await long_way(scope, receive, send)
         return
-    first = await receive()
-    answering = _plain(call, first, max_bytes, receive)
-    if answering is None:
-        await long_way(scope, _again(first, receive), send)
-        return
     try:
-        found = await answering
+        first = await receive()
+        answering = _plain(call, first, max_bytes, receive)
+        found = None if answering is None else await answering
     except Exception as failed:  # noqa: BLE001  # whatever it is, it has its answer
         response = await errors.answer(Request(scope), failed)
         await response(scope, receive, send)
         return
-    await _send(send, found)
+    if answering is None:
+        await long_way(scope, _again(first, receive), send)
+    else:
+        await _send(send, found)
 
 
 def _call(scope: Scope) -> Call | None:
     """What is called, if it is one of the two."""
     if scope["type"] != "http" or scope["method"] != "POST":
         return None
+    caller = scope.get(SCOPE)
+    if caller is None:
+        return None
     path: str = scope["path"].removeprefix(scope.get("root_path", ""))
     state = scope["app"].state
     if path == "/assign":
-        return _poll(state.desk) if _is_json(scope) else None
+        return _poll(state.desk, caller) if _is_json(scope) else None
     if beat := _HEARTBEAT.fullmatch(path):
-        return _beat(state.pulse, UUID(beat[1]), is_json=_is_json(scope))
+        return _beat(state.pulse, UUID(beat[1]), caller, is_json=_is_json(scope))
     return None
 
 
-def _poll(desk: Desk) -> Call:
+def _poll(desk: Desk, caller: Caller) -> Call:
     def call(body: bytes, receive: Receive) -> Answering | None:
-        return desk.ask(AssignRequest.model_validate_json(body), receive)
+        caller.must_have(Right.WORK)
+        return desk.ask(AssignRequest.model_validate_json(body), caller, receive)
 
     return call
 
 
-def _beat(pulse: Pulse, agent_id: UUID, *, is_json: bool) -> Call:
+def _beat(pulse: Pulse, agent_id: UUID, caller: Caller, *, is_json: bool) -> Call:
     async def beat(asked: Heartbeat) -> BaseModel:
-        return await pulse.beat(agent_id, asked, await caller())
+        caller.must_be_agent(agent_id)
+        return await pulse.beat(agent_id, asked, caller)
 
     def call(body: bytes, _: Receive) -> Answering | None:
+        caller.must_have(Right.WORK)
         # None is one without news; one that does not say that it is JSON goes the long way.
         if not body:
             return beat(Heartbeat())

@@ -15,6 +15,7 @@ from app.db.embedded import database_url
 from app.db.engine import connect
 from app.db.migrations import upgrade_at
 from app.settings import Settings
+from benchmarks.client import TOKEN
 from tests.processes import running_service, services
 
 LONG_LEASE = 3_600  # seconds: that agents lose their work is not what is measured
@@ -60,14 +61,14 @@ class Stage:
     @contextmanager
     def service(self, database: str, **settings: object) -> Iterator[Service]:
         """One service process on that farm."""
-        told = {"lease_seconds": LONG_LEASE} | settings
+        told = {"lease_seconds": LONG_LEASE, "admin_token": TOKEN} | settings
         with running_service(database, self._log(), **told) as (url, pid):
             yield Service(url, pid)
 
     @contextmanager
     def services(self, database: str, processes: int) -> Iterator[list[str]]:
         logs = [self._log() for _ in range(processes)]
-        with services(database, logs, lease_seconds=LONG_LEASE) as urls:
+        with services(database, logs, lease_seconds=LONG_LEASE, admin_token=TOKEN) as urls:
             yield urls
 
     def _log(self) -> Path:

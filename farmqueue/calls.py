@@ -21,16 +21,20 @@ from farmqueue.model import (
     JobChanges,
     JobFields,
     JobState,
+    NewToken,
     Page,
     Queue,
     QueueChanges,
     QueueDetails,
     QueueFields,
     QueueNode,
+    RegisteredAgent,
     Result,
     SubmittedJobs,
     Task,
     TaskState,
+    Token,
+    TokenFields,
 )
 
 T = TypeVar("T")
@@ -174,8 +178,8 @@ def task(task_id: int) -> Call[Task]:
 # --- agents and work ---
 
 
-def register(hostname: str, **fields: Unpack[AgentFields]) -> Call[Agent]:
-    """Make an agent known; the answer's `id` is the one to use from then on."""
+def register(hostname: str, **fields: Unpack[AgentFields]) -> Call[RegisteredAgent]:
+    """Make an agent known; the answer's `id`, and `token`, are those to use from then on."""
     return Call("POST", "/agents", body={"hostname": hostname, **fields})
 
 
@@ -233,6 +237,24 @@ def report(assignment_id: int, results: Sequence[Result]) -> Call[Json | None]:
 def release(assignment_id: int) -> Call[Json | None]:
     """Give the unfinished tasks of an assignment back."""
     return Call("POST", f"/assignments/{assignment_id}/release")
+
+
+# --- tokens ---
+
+
+def create_token(role: str, name: str, **fields: Unpack[TokenFields]) -> Call[NewToken]:
+    """Make a token; the answer shows it this once."""
+    return Call("POST", "/tokens", body={"role": role, "name": name, **fields})
+
+
+def tokens(*, role: str | None = None) -> Call[Page[Token]]:
+    """The tokens, by id."""
+    return Call("GET", "/tokens", _given(role=role))
+
+
+def revoke_token(token_id: int) -> Call[None]:
+    """End a token at once."""
+    return Call("DELETE", f"/tokens/{token_id}")
 
 
 # --- service ---

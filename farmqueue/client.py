@@ -1,5 +1,6 @@
 """The client of the service, blocking and async, over one description of its calls."""
 
+import copy
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from functools import wraps
@@ -50,16 +51,27 @@ class Client:
         transport: httpx.BaseTransport | None = None,
     ) -> None:
         self._timeout = timeout
-        self._http = httpx.Client(**_settings(url, token), transport=transport)
+        self._token = _bearer(token or os.environ.get("FARMQUEUE_TOKEN") or "")
+        self._http = httpx.Client(**_settings(url), transport=transport)
 
     @property
     def url(self) -> str:
         """Where the service is, without a slash at the end."""
         return str(self._http.base_url).rstrip("/")
 
+    @property
+    def token(self) -> str | None:
+        return self._token or None
+
+    def speaking_with(self, token: str) -> Self:
+        """The same connections with another token; to be closed is the first client."""
+        other = copy.copy(self)
+        other._token = _bearer(token)  # noqa: SLF001  # of its own kind
+        return other
+
     def send(self, call: Call[T]) -> T:
         """Carry out one call."""
-        request = _request(self._http, call, self._timeout)
+        request = _request(self._http, call, self._timeout, self._token)
         try:
             response = self._http.send(request)
         except httpx.RequestError as error:
@@ -110,6 +122,9 @@ class Client:
     assign = _blocking(calls.assign)
     report = _blocking(calls.report)
     release = _blocking(calls.release)
+    tokens = _pages(calls.tokens)
+    create_token = _blocking(calls.create_token)
+    revoke_token = _blocking(calls.revoke_token)
     history = _pages(calls.history)
     ready = _blocking(calls.ready)
 
@@ -146,16 +161,27 @@ class AsyncClient:
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
         self._timeout = timeout
-        self._http = httpx.AsyncClient(**_settings(url, token), transport=transport)
+        self._token = _bearer(token or os.environ.get("FARMQUEUE_TOKEN") or "")
+        self._http = httpx.AsyncClient(**_settings(url), transport=transport)
 
     @property
     def url(self) -> str:
         """Where the service is, without a slash at the end."""
         return str(self._http.base_url).rstrip("/")
 
+    @property
+    def token(self) -> str | None:
+        return self._token or None
+
+    def speaking_with(self, token: str) -> Self:
+        """The same connections with another token; to be closed is the first client."""
+        other = copy.copy(self)
+        other._token = _bearer(token)  # noqa: SLF001  # of its own kind
+        return other
+
     async def send(self, call: Call[T]) -> T:
         """Carry out one call."""
-        request = _request(self._http, call, self._timeout)
+        request = _request(self._http, call, self._timeout, self._token)
         try:
             response = await self._http.send(request)
         except httpx.RequestError as error:
@@ -207,15 +233,16 @@ class AsyncClient:
     assign = _awaiting(calls.assign)
     report = _awaiting(calls.report)
     release = _awaiting(calls.release)
+    tokens = _async_pages(calls.tokens)
+    create_token = _awaiting(calls.create_token)
+    revoke_token = _awaiting(calls.revoke_token)
     history = _async_pages(calls.history)
     ready = _awaiting(calls.ready)
 
 
-def _settings(url: str | None, token: str | None) -> dict[str, Any]:
-    bearer = _bearer(token or os.environ.get("FARMQUEUE_TOKEN") or "")
+def _settings(url: str | None) -> dict[str, Any]:
     return {
         "base_url": _base(url or os.environ.get("FARMQUEUE_URL") or DEFAULT_URL),
-        "headers": {"Authorization": f"Bearer {bearer}"} if bearer else {},
         # Each slot of an agent process holds a poll open: no cap that one slot could wait at.
         "limits": httpx.Limits(max_connections=None),
     }
@@ -252,13 +279,14 @@ def _base(address: str) -> httpx.URL:
 
 
 def _request(
-    http: httpx.Client | httpx.AsyncClient, call: Call[Any], timeout: float
+    http: httpx.Client | httpx.AsyncClient, call: Call[Any], timeout: float, token: str
 ) -> httpx.Request:
     return http.build_request(
         call.method,
         call.path,
         params=call.params,
         json=call.body,
+        headers={"Authorization": f"Bearer {token}"} if token else {},
         # The service may hold a poll open for as long as it was asked to.
         timeout=httpx.Timeout(timeout, read=timeout + call.patience),
     )

@@ -280,7 +280,46 @@ class Agent(TypedDict):
     last_seen: str
     lease_expires_at: str | None
     time_registered: str
+    joined_with: int | None
+    job_queue_id: int | None
     assignment: AssignmentBrief | None
+
+
+class RegisteredAgent(Agent):
+    """An agent as it is told itself; `token` is its own from now on, where it came with one."""
+
+    heartbeat_seconds: float
+    token: NotRequired[str | None]
+    token_seconds: NotRequired[float | None]
+
+
+class TokenFields(TypedDict, total=False):
+    """What can be said of a token beside its role and name."""
+
+    expires_at: str
+    job_queue_id: int
+    uses: int
+
+
+class Token(TypedDict):
+    id: int
+    role: str
+    name: str
+    valid: bool
+    created_at: str
+    created_by: str
+    expires_at: str | None
+    revoked_at: str | None
+    last_used_at: str | None
+    job_queue_id: int | None
+    agent_id: str | None
+    uses_left: int | None
+
+
+class NewToken(Token):
+    """With the token itself, which is shown this once."""
+
+    token: str
 
 
 class Heartbeat(TypedDict):

@@ -18,6 +18,7 @@ from app.db.migrations import upgrade_at
 from app.main import create_app
 from app.settings import Settings
 from tests.farm import Farm
+from tests.tokens import ADMIN_TOKEN, AUTH
 
 SHM = Path("/dev/shm")  # noqa: S108  # memory, where there is such a thing
 TEMPLATE = "farm_template"
@@ -28,6 +29,7 @@ def _own_environment() -> None:
     """No test listens to the settings of whoever runs it."""
     for name in [name for name in os.environ if name.startswith("FARMQUEUE_")]:
         del os.environ[name]
+    os.environ["FARMQUEUE_ADMIN_TOKEN"] = ADMIN_TOKEN
 
 
 @pytest.fixture(scope="session")
@@ -94,7 +96,9 @@ async def app(database: str, settings: Settings) -> AsyncIterator[FastAPI]:
 async def client(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
     """Talks to the app in this process."""
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
-    async with httpx.AsyncClient(transport=transport, base_url="http://farm") as client:
+    async with httpx.AsyncClient(
+        transport=transport, base_url="http://farm", headers=AUTH
+    ) as client:
         yield client
 
 

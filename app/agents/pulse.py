@@ -18,12 +18,14 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from app import metrics
 from app.agents import store
 from app.agents.schemas import Heartbeat, HeartbeatAnswer
+from app.caller import Caller, token_ended
 from app.db.engine import lock_farm
 from app.history.store import record_all
 from app.policy.states import agent_state
 from app.scheduler.desk import give
 from app.scheduler.refusals import AgentNotFound
 from app.settings import Settings
+from app.tokens import store as tokens
 
 # At once: more would keep those that come next waiting.
 MOST = 1_000
@@ -35,7 +37,7 @@ Live = Callable[[AsyncConnection, store.Beats, float], Awaitable[Sequence[RowMap
 class Beat:
     agent_id: UUID
     asked: Heartbeat
-    caller: str
+    caller: Caller
     answer: asyncio.Future[HeartbeatAnswer]
 
 
@@ -48,7 +50,7 @@ class Pulse:
     _beats: list[Beat] = field(default_factory=list)
     _server: asyncio.Task[None] | None = None
 
-    async def beat(self, agent_id: UUID, asked: Heartbeat, caller: str) -> HeartbeatAnswer:
+    async def beat(self, agent_id: UUID, asked: Heartbeat, caller: Caller) -> HeartbeatAnswer:
         """Renew the agent's lease, and say what to stop. `AgentNotFound`: register it again."""
         beat = Beat(agent_id, asked, caller, asyncio.get_running_loop().create_future())
         self._beats.append(beat)
@@ -80,8 +82,26 @@ class Pulse:
         """Renew what can be renewed at once; then, holding no row, the rest with the farm lock."""
         metrics.HEARTBEATS.observe(len(beats))
         rest = await self._step(beats, store.renew, lock=False)
-        for beat in await self._step(rest, store.come_online, lock=True) if rest else ():
-            give(beat.answer, AgentNotFound.of(beat.agent_id))
+        if rest:
+            await self._refuse(await self._step(rest, store.come_online, lock=True))
+
+    async def _refuse(self, beats: list[Beat]) -> None:
+        """Those that have no lease by both: their token is not valid, or they are not there."""
+        named = [beat.caller.token_id for beat in beats if beat.caller.token_id is not None]
+        ended: set[int] = set()
+        if named:
+            try:
+                async with (
+                    asyncio.timeout(self.settings.silent_seconds),
+                    self.engine.connect() as connection,
+                ):
+                    ended = await tokens.ended(connection, named)
+            except Exception as failed:  # noqa: BLE001  # whatever it is, each must hear of it
+                for beat in beats:
+                    give(beat.answer, failed)
+        for beat in beats:
+            refusal = token_ended() if beat.caller.token_id in ended else None
+            give(beat.answer, refusal or AgentNotFound.of(beat.agent_id))
 
     async def _step(self, beats: list[Beat], live: Live, *, lock: bool) -> list[Beat]:
         """Answer the agents that have a lease by this; those that have none are left."""
@@ -94,8 +114,7 @@ class Pulse:
             ):
                 if lock:
                     await lock_farm(connection)
-                rams = [(beat.agent_id, beat.asked.free_ram) for beat in beats]
-                rows = await live(connection, rams, self.settings.lease_seconds)
+                rows = await live(connection, _signs(beats), self.settings.lease_seconds)
                 leases = {row["id"]: row for row in rows}
                 await record_all(connection, _returned(beats, leases))
                 reported = [(beat.agent_id, beat.asked.assignment_id) for beat in beats]
@@ -120,10 +139,14 @@ class Pulse:
         )
 
 
+def _signs(beats: Sequence[Beat]) -> store.Beats:
+    return [store.Sign(beat.agent_id, beat.asked.free_ram, beat.caller.token_id) for beat in beats]
+
+
 def _returned(beats: Sequence[Beat], leases: Mapping[UUID, RowMapping]) -> list[dict[str, Any]]:
     """For the history: agents that had no lease before."""
     return [
-        {"actor": beat.caller, "action": "agent.returned", "agent_id": beat.agent_id}
+        {"actor": beat.caller.actor, "action": "agent.returned", "agent_id": beat.agent_id}
         for beat in beats
         if beat.agent_id in leases and leases[beat.agent_id]["returned"]
     ]

@@ -104,8 +104,18 @@ class Agent(BaseModel):
         description="Silence until then loses its work; null: offline"
     )
     time_registered: datetime
+    joined_with: int | None = Field(description="Id of the join token that it came with")
+    job_queue_id: int | None = Field(
+        description="It serves only this queue and what is below it; null: the whole farm"
+    )
     assignment: AssignmentBrief | None = Field(description="What it works on")
 
 
 class RegisteredAgent(Agent):
     heartbeat_seconds: float = Field(description="Call at least so often", examples=[20.0])
+    token: str | None = Field(
+        None, description="For this agent alone, shown this once; null: an admin registered it"
+    )
+    token_seconds: float | None = Field(
+        None, description="How long it lives; register with it before, and get a new one"
+    )

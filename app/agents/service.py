@@ -7,13 +7,15 @@ from uuid import UUID, uuid4
 from sqlalchemy import RowMapping
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.agents import store
+from app.agents import joining, store
 from app.agents.schemas import (
     Agent,
     AgentChange,
     AgentRegister,
     AssignmentBrief,
+    RegisteredAgent,
 )
+from app.caller import Caller
 from app.db.engine import lock_farm
 from app.db.refusals import refused_as
 from app.errors import AppError, Conflict
@@ -23,6 +25,8 @@ from app.policy.task_ids import task_id
 from app.scheduler.ending import take_back
 from app.scheduler.refusals import AgentNotFound
 from app.settings import Settings
+from app.tokens.service import DAY
+from app.tokens.store import revoke_of_agent
 
 
 class AgentAddressTaken(Conflict):
@@ -46,27 +50,35 @@ _TAKEN_BACK = {
 
 
 async def register(
-    connection: AsyncConnection, asked: AgentRegister, settings: Settings, caller: str
-) -> tuple[Agent, bool]:
+    connection: AsyncConnection, asked: AgentRegister, settings: Settings, caller: Caller
+) -> tuple[RegisteredAgent, bool]:
     """The agent, online with these facts; True if it is new.
 
     Under the farm lock, so that of two equal registrations at once the second finds the first.
     """
     await lock_farm(connection)
-    known = await store.known(connection, asked.id, asked.hostname, asked.port)
-    agent_id = known["id"] if known else asked.id or uuid4()
+    wanted = joining.own_id(asked.id, caller)
+    known = await store.known(connection, wanted, asked.hostname, asked.port)
+    joined = await joining.join(connection, known, caller)
+    agent_id = known["id"] if known else wanted or uuid4()
     facts = asked.model_dump(exclude={"id"})
     facts["free_ram"] = asked.ram if asked.free_ram is None else asked.free_ram
     with refused_as(_taken(asked)):
         if known:
-            await store.change(connection, agent_id, facts)
-            await store.come_online(connection, [(agent_id, None)], settings.lease_seconds)
+            await store.change(connection, agent_id, facts | joined)
+            await store.come_online(connection, [store.Sign(agent_id)], settings.lease_seconds)
         else:
-            own = {"keeps_id": asked.id is not None}
-            await store.add(connection, agent_id, facts | own, settings.lease_seconds)
+            own = {"keeps_id": wanted is not None}
+            await store.add(connection, agent_id, facts | joined | own, settings.lease_seconds)
     action = "agent.returned" if known else "agent.registered"
-    await record(connection, caller, action, agent_id=agent_id, detail=facts)
-    return await get(connection, agent_id), known is None
+    await record(connection, caller.actor, action, agent_id=agent_id, detail=facts)
+    token = await joining.token(connection, agent_id, asked.hostname, caller, settings)
+    return RegisteredAgent(
+        **(await get(connection, agent_id)).model_dump(),
+        heartbeat_seconds=settings.heartbeat_seconds,
+        token=token,
+        token_seconds=None if token is None else settings.agent_token_days * DAY,
+    ), known is None
 
 
 async def get(connection: AsyncConnection, agent_id: UUID) -> Agent:
@@ -84,8 +96,10 @@ async def page(
 
 
 async def change(
-    connection: AsyncConnection, agent_id: UUID, asked: AgentChange, caller: str
+    connection: AsyncConnection, agent_id: UUID, asked: AgentChange, caller: Caller
 ) -> Agent:
+    caller.must_be_agent(agent_id)
+    joining.must_change(asked, caller)
     await lock_farm(connection)
     stored = await _row(connection, agent_id)
     values = asked.sent()
@@ -95,20 +109,21 @@ async def change(
     if changed:
         await store.change(connection, agent_id, changed)
         detail = {"from": {name: stored[name] for name in changed}, "to": changed}
-        await record(connection, caller, "agent.changed", agent_id=agent_id, detail=detail)
+        await record(connection, caller.actor, "agent.changed", agent_id=agent_id, detail=detail)
     if state in _TAKEN_BACK:
-        await take_back(connection, _TAKEN_BACK[state], caller, agent_ids=[agent_id])
+        await take_back(connection, _TAKEN_BACK[state], caller.actor, agent_ids=[agent_id])
     return await get(connection, agent_id)
 
 
-async def remove(connection: AsyncConnection, agent_id: UUID, caller: str) -> None:
+async def remove(connection: AsyncConnection, agent_id: UUID, caller: Caller) -> None:
     """Forget an agent, its work taken back; one that is not there is forgotten already."""
     await lock_farm(connection)
-    await take_back(connection, EndedBecause.AGENT_DELETED, caller, agent_ids=[agent_id])
+    await take_back(connection, EndedBecause.AGENT_DELETED, caller.actor, agent_ids=[agent_id])
+    await revoke_of_agent(connection, agent_id)
     gone = await store.remove(connection, agent_id)
     if gone is not None:
         detail = dict(gone)
-        await record(connection, caller, "agent.deleted", agent_id=agent_id, detail=detail)
+        await record(connection, caller.actor, "agent.deleted", agent_id=agent_id, detail=detail)
 
 
 def _taken(asked: AgentRegister) -> dict[str, AppError]:

@@ -2,13 +2,14 @@
 
 from collections.abc import Sequence
 from datetime import timedelta
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from sqlalchemy import RowMapping, TextClause, delete, func, insert, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.db.tables import agents
+from app.tokens.store import VALID
 
 # The same rule as `policy.states.agent_state`, to choose rows by.
 _STATE = """CASE
@@ -29,7 +30,7 @@ LEFT JOIN jobs j ON j.id = a.job_id
 # The agent that a registration is of: the one with its id, else the one at its address; one that
 # has neither is the oldest of its host that has neither.
 _KNOWN = text("""
-SELECT id, mode, online FROM agents
+SELECT id, mode, online, joined_with FROM agents
 WHERE id = :id
     OR (hostname = :hostname AND port = :port)
     OR (CAST(:id AS uuid) IS NULL AND CAST(:port AS int) IS NULL
@@ -38,9 +39,14 @@ ORDER BY id = :id DESC NULLS LAST, time_registered, id
 LIMIT 1
 """)
 
-_BEATS = (
-    "beats AS (SELECT * FROM unnest(CAST(:ids AS uuid[]), CAST(:rams AS int[])) AS b (id, ram))"
-)
+# Those whose token is valid, or of the environment.
+_BEATS = f"""
+beats AS (
+    SELECT b.id, b.ram
+    FROM unnest(CAST(:ids AS uuid[]), CAST(:rams AS int[]), CAST(:tokens AS bigint[]))
+        AS b (id, ram, token_id)
+    WHERE token_id IS NULL OR EXISTS (SELECT FROM tokens WHERE id = b.token_id AND {VALID})
+)"""
 
 # A sign of life. An agent that holds nothing may have a longer lease, for the poll that waits.
 _SIGN_OF_LIFE = """
@@ -134,8 +140,15 @@ async def page(
     return (await connection.execute(_PAGE, values)).mappings().all()
 
 
-# An agent and its free memory in MB, None where it did not say.
-Beats = Sequence[tuple[UUID, int | None]]
+class Sign(NamedTuple):
+    """Of an agent: its free memory in MB, None where it did not say, and by which token."""
+
+    agent_id: UUID
+    free_ram: int | None = None
+    token_id: int | None = None
+
+
+Beats = Sequence[Sign]
 
 
 async def renew(
@@ -155,8 +168,8 @@ async def come_online(
 async def _live(
     connection: AsyncConnection, statement: TextClause, beats: Beats, lease_seconds: float
 ) -> Sequence[RowMapping]:
-    ids, rams = zip(*beats, strict=True)
-    values = {"ids": list(ids), "rams": list(rams), "lease_seconds": lease_seconds}
+    ids, rams, tokens = map(list, zip(*beats, strict=True))
+    values = {"ids": ids, "rams": rams, "tokens": tokens, "lease_seconds": lease_seconds}
     return (await connection.execute(statement, values)).mappings().all()
 
 

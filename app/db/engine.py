@@ -27,6 +27,9 @@ AWAY = (
 # Where triggers tell every service that the farm changed, with the name of who changed it.
 CHANNEL = "farmqueue"
 
+# Where a request's scope has what makes sure, in its transaction, that its token is valid still.
+CONFIRM = "farmqueue.confirm"
+
 _LOCK = text(f"SELECT {schema.TOLD}, pg_advisory_xact_lock(:key)")
 
 
@@ -88,6 +91,7 @@ async def transaction(request: Request) -> AsyncIterator[AsyncConnection]:
     """The request's transaction; committed when its route returns, before the answer goes out."""
     engine: AsyncEngine = request.app.state.engine
     async with engine.begin() as connection:
+        await request.scope[CONFIRM](connection)
         yield connection
 
 

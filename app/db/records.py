@@ -88,6 +88,7 @@ class Change(Table):
     queues: Mapped[list[int] | None] = mapped_column(ARRAY(BigInteger))
     jobs: Mapped[list[int] | None] = mapped_column(ARRAY(BigInteger))
     agents: Mapped[list[UUID] | None] = mapped_column(ARRAY(Uuid))
+    tokens: Mapped[list[int] | None] = mapped_column(ARRAY(BigInteger))
 
 
 class ChangesKept(Table):

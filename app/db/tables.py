@@ -31,6 +31,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from app.db.records import History
 from app.db.table import Table, Timestamp
+from app.db.token_table import Token
 
 MAX_INT = 2**31 - 1
 MAX_PRIORITY = 1_000
@@ -142,6 +143,8 @@ class Job(Table):
     )
     time_started: Mapped[datetime | None] = mapped_column(Timestamp)
     time_finished: Mapped[datetime | None] = mapped_column(Timestamp)
+    # The token that it came with; null: of the environment, or from before there were tokens.
+    submitted_by: Mapped[int | None] = mapped_column(BigInteger)
 
 
 class JobDependency(Table):
@@ -201,6 +204,9 @@ class Agent(Table):
     time_registered: Mapped[datetime] = mapped_column(
         Timestamp, server_default=func.clock_timestamp()
     )
+    # The join token that it came with last, and the queue that this one was bound to.
+    joined_with: Mapped[int | None] = mapped_column(BigInteger)
+    job_queue_id: Mapped[int | None] = mapped_column(BigInteger)
 
 
 class Assignment(Table):
@@ -287,3 +293,4 @@ agents = metadata.tables["agents"]
 assignments = metadata.tables["assignments"]
 tasks = metadata.tables["tasks"]
 history = metadata.tables[History.__tablename__]
+tokens = metadata.tables[Token.__tablename__]

@@ -5,6 +5,8 @@ from uuid import UUID
 
 from fastapi import APIRouter, Query
 
+from app.access import Right
+from app.caller import needs
 from app.db.engine import Transaction
 from app.fields import Cursor, Id, Limit, Page, page_of
 from app.history import store
@@ -13,7 +15,7 @@ from app.history.schemas import Event
 router = APIRouter(prefix="/history", tags=["history"])
 
 
-@router.get("", summary="What happened, oldest first")
+@router.get("", summary="What happened, oldest first", dependencies=[needs(Right.READ)])
 async def page(
     connection: Transaction,
     job_queue_id: Annotated[Id | None, Query(description="Only what happened to it")] = None,

@@ -12,7 +12,7 @@ class Event(BaseModel):
 
     id: int
     at: datetime
-    actor: str = Field(examples=["api"])
+    actor: str = Field(examples=["operator:alice"])
     action: str = Field(examples=["job.changed"])
     job_queue_id: int | None
     job_id: int | None = Field(examples=[12])

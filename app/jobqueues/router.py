@@ -4,7 +4,8 @@ from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query
 
-from app.caller import Caller
+from app.access import Right
+from app.caller import Asking, needs
 from app.db.engine import Transaction
 from app.errors import responses
 from app.fields import Cursor, Fullpath, Id, Limit, Name, Page, PathId, page_of
@@ -19,14 +20,22 @@ from app.jobqueues.schemas import (
 
 router = APIRouter(prefix="/jobqueues", tags=["job queues"])
 
+READS, EDITS = [needs(Right.READ)], [needs(Right.EDIT_QUEUES)]
 
-@router.post("", status_code=201, summary="Add a queue to the tree", responses=responses(409))
-async def create(asked: JobQueueCreate, connection: Transaction, caller: Caller) -> JobQueue:
+
+@router.post(
+    "",
+    status_code=201,
+    summary="Add a queue to the tree",
+    dependencies=EDITS,
+    responses=responses(409),
+)
+async def create(asked: JobQueueCreate, connection: Transaction, caller: Asking) -> JobQueue:
     """Names are unique among siblings, the top level included (409)."""
     return await service.create(connection, asked, caller)
 
 
-@router.get("", summary="List queues, by id")
+@router.get("", summary="List queues, by id", dependencies=READS)
 async def page(
     connection: Transaction,
     parent_jobqueue_id: Annotated[
@@ -47,7 +56,12 @@ async def page(
     return page_of(await service.page(connection, matching, cursor, limit + 1), limit)
 
 
-@router.get("/tree", summary="The whole tree, or a part of it", responses=responses(404))
+@router.get(
+    "/tree",
+    summary="The whole tree, or a part of it",
+    dependencies=READS,
+    responses=responses(404),
+)
 async def tree(
     connection: Transaction,
     root: Annotated[Id | None, Query(description="Only this queue and what hangs below")] = None,
@@ -56,16 +70,24 @@ async def tree(
     return await service.tree(connection, root)
 
 
-@router.get("/{jobqueue_id}", summary="One queue and its neighbours", responses=responses(404))
+@router.get(
+    "/{jobqueue_id}",
+    summary="One queue and its neighbours",
+    dependencies=READS,
+    responses=responses(404),
+)
 async def details(jobqueue_id: PathId, connection: Transaction) -> JobQueueDetails:
     return await service.details(connection, jobqueue_id)
 
 
 @router.patch(
-    "/{jobqueue_id}", summary="Change, rename or move a queue", responses=responses(404, 409)
+    "/{jobqueue_id}",
+    summary="Change, rename or move a queue",
+    dependencies=EDITS,
+    responses=responses(404, 409),
 )
 async def change(
-    jobqueue_id: PathId, asked: JobQueueChange, connection: Transaction, caller: Caller
+    jobqueue_id: PathId, asked: JobQueueChange, connection: Transaction, caller: Asking
 ) -> JobQueue:
     """Every fullpath below follows; a move under itself or its descendant is a 409.
 
@@ -75,8 +97,12 @@ async def change(
 
 
 @router.delete(
-    "/{jobqueue_id}", status_code=204, summary="Delete an empty queue", responses=responses(409)
+    "/{jobqueue_id}",
+    status_code=204,
+    summary="Delete an empty queue",
+    dependencies=EDITS,
+    responses=responses(409),
 )
-async def remove(jobqueue_id: PathId, connection: Transaction, caller: Caller) -> None:
+async def remove(jobqueue_id: PathId, connection: Transaction, caller: Asking) -> None:
     """409 while it has children or jobs; 204 as well where it did not exist."""
     await service.remove(connection, jobqueue_id, caller)

@@ -5,6 +5,7 @@ from typing import Any
 from sqlalchemy import RowMapping
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from app.caller import Caller
 from app.db.engine import lock_farm
 from app.db.refusals import refused_as
 from app.db.tables import MAX_DEPTH
@@ -12,6 +13,7 @@ from app.errors import Conflict, Invalid, NotFound
 from app.fields import within
 from app.history.store import record
 from app.jobqueues import store
+from app.jobqueues.bounds import must_be_inside, must_not_be_bound_to
 from app.jobqueues.schemas import (
     JobBrief,
     JobQueue,
@@ -55,16 +57,17 @@ class TooDeep(Invalid):
 ROOT = "/"
 
 
-async def create(connection: AsyncConnection, asked: JobQueueCreate, caller: str) -> JobQueue:
+async def create(connection: AsyncConnection, asked: JobQueueCreate, caller: Caller) -> JobQueue:
     await lock_farm(connection)
     parent_id = await _parent(connection, asked)
+    await must_be_inside(connection, caller, parent_id)
     above = 0 if parent_id is None else len(await store.ancestors(connection, parent_id))
     _check_depth(above + 1, _parent_field(asked))
     values = asked.model_dump(exclude={"parent"}) | {"parent_jobqueue_id": parent_id}
     with refused_as(_taken(asked.name)):
         queue_id = await store.add(connection, values | {"fullpath": ""})
     await store.repath(connection, queue_id)
-    await record(connection, caller, "jobqueue.created", job_queue_id=queue_id, detail=values)
+    await record(connection, caller.actor, "jobqueue.created", job_queue_id=queue_id, detail=values)
     return await get(connection, queue_id)
 
 
@@ -116,12 +119,13 @@ async def tree(connection: AsyncConnection, root: int | None) -> TreeNode:
 
 
 async def change(
-    connection: AsyncConnection, queue_id: int, asked: JobQueueChange, caller: str
+    connection: AsyncConnection, queue_id: int, asked: JobQueueChange, caller: Caller
 ) -> JobQueue:
     await lock_farm(connection)
     stored = await store.get_for_update(connection, queue_id)
     if stored is None:
         raise _not_found(queue_id)
+    await must_be_inside(connection, caller, queue_id)
     values = asked.sent()
     values.pop("parent", None)
     if asked.names_a_parent:
@@ -129,17 +133,22 @@ async def change(
     _check_limits(stored, values)
     await _check_move(connection, stored, values, _parent_field(asked))
     changed = {name: value for name, value in values.items() if stored[name] != value}
+    if "parent_jobqueue_id" in changed:
+        must_not_be_bound_to(caller, queue_id, "move")
+        await must_be_inside(connection, caller, changed["parent_jobqueue_id"])
     if changed:
         await _apply(connection, stored, changed, caller)
     return await get(connection, queue_id)
 
 
-async def remove(connection: AsyncConnection, queue_id: int, caller: str) -> None:
+async def remove(connection: AsyncConnection, queue_id: int, caller: Caller) -> None:
     """Delete an empty queue; one that is not there is deleted already."""
     await lock_farm(connection)
     stored = await store.get_for_update(connection, queue_id)
     if stored is None:
         return
+    await must_be_inside(connection, caller, queue_id)
+    must_not_be_bound_to(caller, queue_id, "delete")
     children, children_total = await store.children(connection, queue_id)
     jobs, jobs_total = await store.jobs_in(connection, queue_id)
     if children or jobs:
@@ -151,7 +160,7 @@ async def remove(connection: AsyncConnection, queue_id: int, caller: str) -> Non
     with refused_as({"fk_jobs_job_queue_id": JobQueueInUse("a job was just submitted into it")}):
         await store.remove(connection, queue_id)
     detail = {"fullpath": stored["fullpath"]}
-    await record(connection, caller, "jobqueue.deleted", job_queue_id=queue_id, detail=detail)
+    await record(connection, caller.actor, "jobqueue.deleted", job_queue_id=queue_id, detail=detail)
 
 
 async def resolve(
@@ -181,7 +190,7 @@ def _parent_field(asked: JobQueueCreate | JobQueueChange) -> str:
 
 
 async def _apply(
-    connection: AsyncConnection, stored: RowMapping, changed: dict[str, Any], caller: str
+    connection: AsyncConnection, stored: RowMapping, changed: dict[str, Any], caller: Caller
 ) -> None:
     with refused_as(_taken(changed.get("name", stored["name"]))):
         await store.change(connection, stored["id"], changed)
@@ -190,7 +199,7 @@ async def _apply(
     before = {name: stored[name] for name in changed}
     await record(
         connection,
-        caller,
+        caller.actor,
         "jobqueue.changed",
         job_queue_id=stored["id"],
         detail={"from": before, "to": changed},

@@ -4,22 +4,28 @@ from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query
 
-from app.caller import Caller
+from app.access import Right
+from app.caller import Asking, needs
 from app.db.engine import Transaction
 from app.errors import responses
 from app.fields import Cursor, Fullpath, Id, Limit, Page, PathId, page_of
 from app.jobqueues.service import ROOT
 from app.jobs import reading, service, submission, tasks
+from app.jobs.allowed import must_read
 from app.jobs.schemas import Job, JobBatch, JobChange, JobCreate, Pause, Submitted, Task
 from app.policy.states import JobState, TaskState
+from app.policy.task_ids import split
 
 router = APIRouter(tags=["jobs"])
+
+READS, READS_WORK = [needs(Right.READ)], [needs(Right.READ_WORK)]
+SUBMITS, EDITS = [needs(Right.SUBMIT)], [needs(Right.EDIT_JOBS)]
 
 TaskCursor = Annotated[Cursor, Query(description="`next` of the page before: a task's id")]
 
 
-@router.post("/jobs", status_code=201, summary="Submit a job")
-async def submit(asked: JobCreate, connection: Transaction, caller: Caller) -> Job:
+@router.post("/jobs", status_code=201, dependencies=SUBMITS, summary="Submit a job")
+async def submit(asked: JobCreate, connection: Transaction, caller: Asking) -> Job:
     """Its frames are given by `start`, `end` and `by`, or by `frames`; tiles multiply them.
 
     A job has at most 1,000,000 tasks. An unknown queue or parent is a 422.
@@ -27,8 +33,13 @@ async def submit(asked: JobCreate, connection: Transaction, caller: Caller) -> J
     return await submission.submit(connection, asked, caller)
 
 
-@router.post("/jobs/batch", status_code=201, summary="Submit up to 1,000 jobs, all or none")
-async def submit_batch(asked: JobBatch, connection: Transaction, caller: Caller) -> Submitted:
+@router.post(
+    "/jobs/batch",
+    status_code=201,
+    dependencies=SUBMITS,
+    summary="Submit up to 1,000 jobs, all or none",
+)
+async def submit_batch(asked: JobBatch, connection: Transaction, caller: Asking) -> Submitted:
     """The jobs come back in the order given; an error names the job's place, from 0.
 
     A job may wait for earlier ones of the same batch: `after` holds their places.
@@ -36,7 +47,7 @@ async def submit_batch(asked: JobBatch, connection: Transaction, caller: Caller)
     return Submitted(items=await submission.submit_batch(connection, asked.jobs, caller))
 
 
-@router.get("/jobs", summary="List jobs, by id")
+@router.get("/jobs", dependencies=READS, summary="List jobs, by id")
 async def page(
     connection: Transaction,
     state: Annotated[JobState | None, Query(description="Only jobs in this state")] = None,
@@ -57,13 +68,16 @@ async def page(
     return page_of(await reading.page(connection, state, matching, cursor, limit + 1), limit)
 
 
-@router.get("/jobs/{job_id}", summary="One job", responses=responses(404))
-async def get(job_id: PathId, connection: Transaction) -> Job:
+@router.get("/jobs/{job_id}", dependencies=READS_WORK, summary="One job", responses=responses(404))
+async def get(job_id: PathId, connection: Transaction, caller: Asking) -> Job:
+    await must_read(connection, job_id, caller)
     return await reading.get(connection, job_id)
 
 
-@router.patch("/jobs/{job_id}", summary="Change or move a job", responses=responses(404))
-async def change(job_id: PathId, asked: JobChange, connection: Transaction, caller: Caller) -> Job:
+@router.patch(
+    "/jobs/{job_id}", dependencies=EDITS, summary="Change or move a job", responses=responses(404)
+)
+async def change(job_id: PathId, asked: JobChange, connection: Transaction, caller: Asking) -> Job:
     """Any field but the frames. What runs stays with its agents.
 
     Lowering a maximum takes nothing away; a new `requeue` counts from the next failure on.
@@ -72,8 +86,14 @@ async def change(job_id: PathId, asked: JobChange, connection: Transaction, call
     return await service.change(connection, job_id, asked, caller)
 
 
-@router.delete("/jobs/{job_id}", status_code=204, summary="Delete a job", responses=responses(409))
-async def remove(job_id: PathId, connection: Transaction, caller: Caller) -> None:
+@router.delete(
+    "/jobs/{job_id}",
+    status_code=204,
+    dependencies=EDITS,
+    summary="Delete a job",
+    responses=responses(409),
+)
+async def remove(job_id: PathId, connection: Transaction, caller: Asking) -> None:
     """What runs of it is taken back. 204 as well where it did not exist.
 
     409 while it is not done and jobs that are not done wait for it.
@@ -81,49 +101,73 @@ async def remove(job_id: PathId, connection: Transaction, caller: Caller) -> Non
     await service.remove(connection, job_id, caller)
 
 
-@router.post("/jobs/{job_id}/pause", summary="Give out nothing more", responses=responses(404))
+@router.post(
+    "/jobs/{job_id}/pause",
+    dependencies=EDITS,
+    summary="Give out nothing more",
+    responses=responses(404),
+)
 async def pause(
-    job_id: PathId, connection: Transaction, caller: Caller, asked: Pause | None = None
+    job_id: PathId, connection: Transaction, caller: Asking, asked: Pause | None = None
 ) -> Job:
     """What runs may finish; with `stop` it is taken back at once, and waits again."""
     return await service.pause(connection, job_id, caller, stop=asked is not None and asked.stop)
 
 
-@router.post("/jobs/{job_id}/resume", summary="Let a paused job go on", responses=responses(404))
-async def resume(job_id: PathId, connection: Transaction, caller: Caller) -> Job:
+@router.post(
+    "/jobs/{job_id}/resume",
+    dependencies=EDITS,
+    summary="Let a paused job go on",
+    responses=responses(404),
+)
+async def resume(job_id: PathId, connection: Transaction, caller: Asking) -> Job:
     """Does nothing to a job that is not paused."""
     return await service.resume(connection, job_id, caller)
 
 
-@router.post("/jobs/{job_id}/rerun", summary="Do all tasks again", responses=responses(404))
-async def rerun(job_id: PathId, connection: Transaction, caller: Caller) -> Job:
+@router.post(
+    "/jobs/{job_id}/rerun",
+    dependencies=EDITS,
+    summary="Do all tasks again",
+    responses=responses(404),
+)
+async def rerun(job_id: PathId, connection: Transaction, caller: Asking) -> Job:
     """A fresh start, attempts and failures forgotten. Tasks that run now are left alone."""
     return await service.rerun(connection, job_id, caller)
 
 
 @router.post(
-    "/jobs/{job_id}/rerun-failed", summary="Do the failed tasks again", responses=responses(404)
+    "/jobs/{job_id}/rerun-failed",
+    dependencies=EDITS,
+    summary="Do the failed tasks again",
+    responses=responses(404),
 )
-async def rerun_failed(job_id: PathId, connection: Transaction, caller: Caller) -> Job:
+async def rerun_failed(job_id: PathId, connection: Transaction, caller: Asking) -> Job:
     """They may fail `requeue` times anew, and on any agent. Other tasks are left alone."""
     return await service.rerun_failed(connection, job_id, caller)
 
 
 @router.get(
     "/jobs/{job_id}/tasks",
+    dependencies=READS_WORK,
     summary="List a job's tasks, by frame, then tile",
     responses=responses(404),
 )
 async def task_page(
     job_id: PathId,
     connection: Transaction,
+    caller: Asking,
     state: Annotated[TaskState | None, Query(description="Only tasks in this state")] = None,
     limit: Limit = 100,
     cursor: TaskCursor = 0,
 ) -> Page[Task]:
+    await must_read(connection, job_id, caller)
     return page_of(await tasks.page(connection, job_id, state, cursor, limit + 1), limit)
 
 
-@router.get("/tasks/{task_id}", summary="One task", responses=responses(404))
-async def task(task_id: PathId, connection: Transaction) -> Task:
+@router.get(
+    "/tasks/{task_id}", dependencies=READS_WORK, summary="One task", responses=responses(404)
+)
+async def task(task_id: PathId, connection: Transaction, caller: Asking) -> Task:
+    await must_read(connection, split(task_id)[0], caller)
     return await tasks.get(connection, task_id)

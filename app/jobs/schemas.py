@@ -229,6 +229,8 @@ class Job(BaseModel):
     data: Any
     assigned_agents: int
     tasks: TaskCounts
+    submitted_by: int | None = Field(description="Id of the token that it came with")
+    submitter: str | None = Field(description="Name of that token", examples=["alice"])
     time_submitted: datetime
     time_started: datetime | None
     time_finished: datetime | None

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from typing import Any
+from uuid import UUID
 
 from sqlalchemy import (
     ARRAY,
@@ -26,7 +27,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.types import TypeEngine
 
 from app.db.counts import WAITING
-from app.db.tables import assignments, job_dependencies, jobqueues, jobs
+from app.db.tables import assignments, job_dependencies, jobqueues, jobs, tokens
 from app.policy.states import JobState
 
 NAMED = 4
@@ -70,6 +71,7 @@ _SHOWN = select(
     *_COUNTS,
     *(column for column in j.c if column.name not in {*(c.name for c in _COUNTS), "waiting"}),
     jobqueues.c.fullpath.label("queue"),
+    tokens.c.name.label("submitter"),
     func.array(
         select(_depends.c.parent_job_id)
         .where(_depends.c.job_id == j.c.id)
@@ -77,7 +79,11 @@ _SHOWN = select(
         .scalar_subquery(),
         type_=ARRAY(BigInteger),
     ).label("parents"),
-).select_from(j.outerjoin(jobqueues, jobqueues.c.id == j.c.job_queue_id))
+).select_from(
+    j.outerjoin(jobqueues, jobqueues.c.id == j.c.job_queue_id).outerjoin(
+        tokens, tokens.c.id == j.c.submitted_by
+    )
+)
 
 # Whether :id is among :parents and all that they wait for: it would wait for itself.
 _ABOVE = text("""
@@ -194,6 +200,19 @@ async def unfinished_parents(
         .order_by(_depends.c.job_id, j.c.id)
     )
     return (await connection.execute(query, {"ids": list(job_ids)})).mappings().all()
+
+
+async def place(connection: AsyncConnection, job_id: int) -> RowMapping | None:
+    """The queue that a job is in, and the token that it came with."""
+    query = select(jobs.c.job_queue_id, jobs.c.submitted_by).where(jobs.c.id == job_id)
+    return (await connection.execute(query)).mappings().one_or_none()
+
+
+async def is_held_by(connection: AsyncConnection, job_id: int, agent_id: UUID) -> bool:
+    """Whether the agent works on the job now."""
+    held = assignments.c.agent_id == agent_id, assignments.c.ended_at.is_(None)
+    query = select(assignments.c.id).where(assignments.c.job_id == job_id, *held)
+    return await connection.scalar(query) is not None
 
 
 async def lock_for_deletion(connection: AsyncConnection, job_id: int) -> RowMapping | None:

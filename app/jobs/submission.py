@@ -1,6 +1,7 @@
 """Jobs come in: one, or a batch of which all are stored or none.
 
-It takes no farm lock: a new job adds nothing to what agents hold.
+It takes no farm lock: a new job adds nothing to what agents hold. But for a token that is
+bound to a queue, so that no queue moves before the jobs are in it.
 """
 
 import asyncio
@@ -11,6 +12,8 @@ from typing import Any
 from sqlalchemy.dialects.postgresql.ranges import MultiRange, Range
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from app.caller import Caller
+from app.db.engine import lock_farm
 from app.db.refusals import refused_as
 from app.db.tables import MAX_TASKS
 from app.errors import AppError, Invalid
@@ -18,6 +21,7 @@ from app.history.store import record_all
 from app.jobqueues import store as jobqueues
 from app.jobqueues.service import ROOT, NoSuchQueue
 from app.jobs import reading, store
+from app.jobs.allowed import must_submit
 from app.jobs.schemas import BatchJob, Job, JobCreate
 from app.policy.frames import Frames, FramesRefused, parse, stepped
 
@@ -28,13 +32,13 @@ class NoSuchParent(Invalid):
     code = "no_such_job"
 
 
-async def submit(connection: AsyncConnection, asked: JobCreate, caller: str) -> Job:
+async def submit(connection: AsyncConnection, asked: JobCreate, caller: Caller) -> Job:
     [job] = await _store(connection, [asked], [""], caller)
     return job
 
 
 async def submit_batch(
-    connection: AsyncConnection, asked: Sequence[BatchJob], caller: str
+    connection: AsyncConnection, asked: Sequence[BatchJob], caller: Caller
 ) -> list[Job]:
     """The jobs stored, in the order given; an error names the place of the job that caused it."""
     places = [f"jobs.{place}." for place in range(len(asked))]
@@ -45,19 +49,25 @@ async def submit_batch(
 
 
 async def _store(
-    connection: AsyncConnection, asked: Sequence[JobCreate], places: Sequence[str], caller: str
+    connection: AsyncConnection, asked: Sequence[JobCreate], places: Sequence[str], caller: Caller
 ) -> list[Job]:
     """Store the jobs in a number of statements that does not depend on how many they are."""
     # Before the transaction begins, and beside the loop that answers agents: it may take a while.
     frames = await asyncio.to_thread(_frames_of_all, asked, places)
+    if caller.job_queue_id is not None:
+        await lock_farm(connection)
     queues = await _queues(connection, asked)
     parents = await store.existing(connection, [id_ for job in asked for id_ in job.parents])
-    rows = _rows(asked, places, frames, queues, parents)
+    rows = [
+        row | {"submitted_by": caller.token_id}
+        for row in _rows(asked, places, frames, queues, parents)
+    ]
+    await must_submit(connection, (row["job_queue_id"] for row in rows), caller)
     with refused_as(_gone()):
         job_ids = await store.add_all(connection, rows)
         await store.depend(connection, _pairs(asked, job_ids))
     await record_all(
-        connection, [_event(*made, caller) for made in zip(job_ids, rows, strict=True)]
+        connection, [_event(*made, caller.actor) for made in zip(job_ids, rows, strict=True)]
     )
     stored = {job.id: job for job in await reading.get_all(connection, job_ids)}
     return [stored[job_id] for job_id in job_ids]
@@ -187,9 +197,9 @@ _TOLD = (
 )
 
 
-def _event(job_id: int, row: Mapping[str, Any], caller: str) -> dict[str, Any]:
+def _event(job_id: int, row: Mapping[str, Any], actor: str) -> dict[str, Any]:
     detail = {name: row[name] for name in _TOLD}
-    return {"actor": caller, "action": "job.submitted", "job_id": job_id, "detail": detail}
+    return {"actor": actor, "action": "job.submitted", "job_id": job_id, "detail": detail}
 
 
 def _gone() -> dict[str, AppError]:

@@ -10,6 +10,7 @@ from uuid import UUID
 
 import asyncpg
 
+from app.caller import Caller, token_ended
 from app.errors import AppError
 from app.policy.pick import assign
 from app.policy.states import Mode, TaskState
@@ -28,6 +29,7 @@ class Report:
 
     assignment_id: int
     results: Sequence[Result]
+    caller: Caller
 
 
 # What a poll gets: work, nothing, or a refusal; what a report gets.
@@ -46,6 +48,7 @@ class Round:
     asked: Sequence[AssignRequest] = ()
     reported: Sequence[Report] = ()
     waiting: Collection[UUID] = ()
+    callers: Mapping[UUID, Caller] = field(default_factory=dict)  # of `asked` and `waiting`
     outcomes: dict[UUID, Outcome] = field(default_factory=dict)
     over: dict[UUID, Outcome] = field(default_factory=dict)
     statuses: list[Status] = field(default_factory=list)
@@ -100,14 +103,16 @@ class Cycles:
     def _meet(self, this: Round) -> None:
         """Look the agents up; those that are not there or may not ask have their refusal."""
         for poll in this.asked:
-            found = self._may_ask(poll.agent_id)
+            found = self._may_ask(poll.agent_id, this)
             if isinstance(found, AppError):
                 this.outcomes[poll.agent_id] = found
             else:
                 self.kept.come_online(found, poll.free_ram)
                 this.agents[poll.agent_id] = found
 
-    def _may_ask(self, agent_id: UUID) -> KeptAgent | AppError:
+    def _may_ask(self, agent_id: UUID, this: Round) -> KeptAgent | AppError:
+        if not this.callers[agent_id].stands():
+            return token_ended()
         agent = self.kept.agents.get(agent_id)
         if agent is None:
             return AgentNotFound.of(agent_id)
@@ -166,11 +171,14 @@ class Cycles:
             this.outcomes[poll.agent_id] = refused
 
     def _weigh_report(self, this: Round, report: Report, former: Sequence[Holding]) -> Status:
+        if not report.caller.stands():
+            return token_ended()
         found = [one for one in former if one.id == report.assignment_id]
         holding = self.kept.held.get(report.assignment_id) or next(iter(found), None)
         if holding is None:
             return AssignmentNotFound(f"there is no assignment {report.assignment_id}")
         try:
+            report.caller.must_be_agent(holding.agent_id)
             self._weigh(this, holding, report.results)
         except AppError as refused:
             return refused
@@ -217,7 +225,7 @@ class Cycles:
                 return
 
     def _pick_for_waiting(self, this: Round, agent_id: UUID) -> None:
-        found = self._may_ask(agent_id)
+        found = self._may_ask(agent_id, this)
         if isinstance(found, AppError):
             this.over[agent_id] = found
         elif not found.online:

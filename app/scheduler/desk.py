@@ -13,14 +13,17 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from starlette.types import Receive
 
 from app import metrics
+from app.caller import Caller, token_ended
 from app.db.engine import driver_of
 from app.errors import Unavailable
 from app.scheduler import epoch, store
 from app.scheduler.cycle import Cycles, Outcome, Report, Round
 from app.scheduler.feed import Outdated
 from app.scheduler.kept import KeptFarm, collect_former
-from app.scheduler.schemas import Assignment, AssignmentStatus, AssignRequest
+from app.scheduler.refusals import AgentUnnamed
+from app.scheduler.schemas import UNNAMED, Assignment, AssignmentStatus, AssignRequest
 from app.settings import Settings
+from app.tokens.known import Known
 
 log = structlog.get_logger()
 
@@ -35,6 +38,7 @@ class Poll:
     """A poll held open until there is work for it, or its `wait` is over."""
 
     request: AssignRequest
+    caller: Caller
     answer: asyncio.Future[Assignment | None]
     deadline: float
     receive: Receive
@@ -60,6 +64,7 @@ class Desk:
 
     engine: AsyncEngine
     settings: Settings
+    known: Known
     name: str = field(default_factory=lambda: uuid4().hex)
     _asked: list[Poll] = field(default_factory=list)
     _reported: list[Reported] = field(default_factory=list)
@@ -71,14 +76,21 @@ class Desk:
     _cycles: Cycles | None = None
     _former: bool = False
 
-    async def ask(self, request: AssignRequest, receive: Receive) -> Assignment | None:
+    async def ask(
+        self, request: AssignRequest, caller: Caller, receive: Receive
+    ) -> Assignment | None:
         """The agent's assignment, or None when there is none within `wait` seconds.
 
         `receive` tells when the client hangs up; a poll that waits is over then.
         """
+        if request.agent_id == UNNAMED:
+            if caller.agent_id is None:
+                raise AgentUnnamed("say which agent asks", field="agent_id")
+            request.agent_id = caller.agent_id
+        caller.must_be_agent(request.agent_id)
         loop = asyncio.get_running_loop()
         now = loop.time()
-        poll = Poll(request, loop.create_future(), now + request.wait, receive, now)
+        poll = Poll(request, caller, loop.create_future(), now + request.wait, receive, now)
         self._asked.append(poll)
         self._bell.set()
         try:
@@ -137,17 +149,30 @@ class Desk:
         asked, reported = self._take_asked(), self._take_reported()
         stirred, self._stirred = self._stirred, False
         if not asked and not reported and not (stirred and await self._refreshed()):
+            self._refuse_ended()
             return
+        polls = [*self._waiting.values(), *asked]
         this = Round(
-            [poll.request for poll in asked], [one.report for one in reported], self._waiting.keys()
+            [poll.request for poll in asked],
+            [one.report for one in reported],
+            self._waiting.keys(),
+            {poll.request.agent_id: poll.caller for poll in polls},
         )
         began = asyncio.get_running_loop().time()
         failed = await self._run(this)
+        self._refuse_ended()
         if failed is not None:
             self._fail(asked, reported, failed)
             return
         self._give(asked, reported, this)
         self._measure(asked, this, began)
+
+    def _refuse_ended(self) -> None:
+        """Those that wait with a token that was revoked meanwhile wait no more."""
+        if self.known.news:
+            self.known.news = False
+            for poll in [one for one in self._waiting.values() if not one.caller.stands()]:
+                poll.give(token_ended())
 
     async def _refreshed(self) -> bool:
         """Take in what others did; True if there may be work for those that wait."""
@@ -197,7 +222,7 @@ class Desk:
                 self._former = False
             await epoch.settle(self.engine)
             with metrics.LOAD_SECONDS.time():
-                kept = await KeptFarm.load(await self._driver())
+                kept = await KeptFarm.load(await self._driver(), self.known)
             self._cycles = Cycles(kept, self.settings)
         return self._cycles
 

@@ -65,7 +65,7 @@ SELECT count(*) FROM ended
 
 # How an assignment stands: whether it `ended`, and why.
 _STANDS = text("""
-SELECT id, ended_at IS NOT NULL AS ended, ended_because FROM assignments WHERE id = :id
+SELECT id, agent_id, ended_at IS NOT NULL AS ended, ended_because FROM assignments WHERE id = :id
 """)
 
 

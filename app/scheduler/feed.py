@@ -1,4 +1,4 @@
-"""The feed of changes: which queues, jobs and agents others changed since this process last read.
+"""The feed of changes: which queues, jobs, agents and tokens changed since this process last read.
 
 Triggers write the ids of what a transaction changed together with the transaction's own id. A
 reader remembers the snapshot of its last read; whatever that snapshot did not show, and the present
@@ -28,7 +28,7 @@ WITH present AS MATERIALIZED (
     SELECT CAST(CAST(pg_snapshot_xmax(pg_current_snapshot()) AS text) AS bigint) AS end_of
 ),
 news AS MATERIALIZED (
-    SELECT queues, jobs, agents FROM farm_changes
+    SELECT queues, jobs, agents, tokens FROM farm_changes
     WHERE (xid >= $1 OR xid = ANY($2::bigint[])) AND xid <> $3
         AND xid < (SELECT end_of FROM present)
 )
@@ -36,10 +36,11 @@ SELECT CAST(pg_current_snapshot() AS text) AS snapshot,
     pg_postmaster_start_time() || ' ' || d.oid AS server,
     {schema.TOLD} AS revision,
     (SELECT since FROM farm_changes_kept, present WHERE since < end_of) AS since,
-    EXISTS(SELECT FROM news WHERE num_nonnulls(queues, jobs, agents) = 0) AS everything,
+    EXISTS(SELECT FROM news WHERE num_nonnulls(queues, jobs, agents, tokens) = 0) AS everything,
     ARRAY(SELECT DISTINCT unnest(queues) FROM news) AS queues,
     ARRAY(SELECT DISTINCT unnest(jobs) FROM news) AS jobs,
-    ARRAY(SELECT DISTINCT unnest(agents) FROM news) AS agents
+    ARRAY(SELECT DISTINCT unnest(agents) FROM news) AS agents,
+    ARRAY(SELECT DISTINCT unnest(tokens) FROM news) AS tokens
 FROM pg_database d WHERE d.datname = current_database()
 """  # noqa: S608  # of constants
 
@@ -97,6 +98,7 @@ class News:
     queues: Sequence[int]
     jobs: Sequence[int]
     agents: Sequence[UUID]
+    tokens: Sequence[int]
 
 
 async def start(connection: asyncpg.Connection) -> Seen:
@@ -111,9 +113,10 @@ async def read(connection: asyncpg.Connection, last: Seen) -> News:
     too_late = row["since"] is not None and row["since"] > last.oldest
     if row["everything"] or row["server"] != last.server or too_late:
         raise Outdated
-    news = News(Seen(row["snapshot"], row["server"]), row["queues"], row["jobs"], row["agents"])
-    metrics.FEED_READ.set(news.seen.at)
-    metrics.FEED_LAG.set(news.seen.at - last.at)
+    seen = Seen(row["snapshot"], row["server"])
+    news = News(seen, row["queues"], row["jobs"], row["agents"], row["tokens"])
+    metrics.FEED_READ.set(seen.at)
+    metrics.FEED_LAG.set(seen.at - last.at)
     metrics.FEED_NEWS.set(len(news.queues) + len(news.jobs) + len(news.agents))
     return news
 

@@ -22,6 +22,7 @@ from app.policy.tree import Job, Queue, path
 from app.scheduler import feed, store
 from app.scheduler.rows import agent_of, job_of, queue_of, set_queue
 from app.scheduler.told import Told
+from app.tokens.known import Known
 
 # Rows between two looks at what else the process has to do.
 AT_A_TIME = 1_000
@@ -74,8 +75,9 @@ class KeptFarm:
     is open than before.
     """
 
-    def __init__(self, seen: feed.Seen) -> None:
+    def __init__(self, seen: feed.Seen, known: Known) -> None:
         self.seen = seen
+        self.known = known
         self.farm = Farm(Queue(id=0))
         self.queues: dict[int, Queue] = {}
         self.names: dict[int, str] = {}
@@ -87,10 +89,11 @@ class KeptFarm:
         self.changed_agents: set[UUID] = set()
 
     @classmethod
-    async def load(cls, connection: asyncpg.Connection) -> "KeptFarm":
+    async def load(cls, connection: asyncpg.Connection, known: Known) -> "KeptFarm":
         """Read the whole farm, as one snapshot shows it; without the farm lock."""
         async with connection.transaction(isolation="repeatable_read", readonly=True):
-            kept = cls(await feed.start(connection))
+            kept = cls(await feed.start(connection), known)
+            await known.hear(connection)
             await store.plan_for_all(connection)
             queues = await store.queues(connection)
             jobs = await store.jobs(connection)
@@ -106,6 +109,8 @@ class KeptFarm:
         Under the farm lock, or in a transaction that reads from one snapshot.
         """
         news = await feed.read(connection, self.seen)
+        if news.tokens:
+            await self.known.hear(connection, news.tokens)
         if news.queues:
             self._take_queues(news.queues, await store.queues(connection, news.queues))
         if news.jobs:

@@ -2,7 +2,7 @@
 
 from uuid import UUID
 
-from app.errors import Conflict, NotFound
+from app.errors import Conflict, Invalid, NotFound
 
 
 class AgentNotFound(NotFound):
@@ -15,6 +15,12 @@ class AgentNotFound(NotFound):
 
 class AgentDisabled(Conflict):
     code = "agent_disabled"
+
+
+class AgentUnnamed(Invalid):
+    """Only an agent's own token says which agent asks."""
+
+    code = "agent_id_missing"
 
 
 class AssignmentNotFound(NotFound):

@@ -4,7 +4,8 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Request, Response
 
-from app.caller import Caller
+from app.access import Right
+from app.caller import Asking, needs
 from app.db.engine import Transaction
 from app.errors import responses
 from app.fields import PathId
@@ -12,7 +13,7 @@ from app.scheduler import service
 from app.scheduler.desk import Desk
 from app.scheduler.schemas import Assignment, AssignmentStatus, AssignRequest, ResultsReport
 
-router = APIRouter(tags=["work"])
+router = APIRouter(tags=["work"], dependencies=[needs(Right.WORK)])
 
 
 async def the_desk(request: Request) -> Desk:
@@ -33,7 +34,9 @@ AtTheDesk = Annotated[Desk, Depends(the_desk)]
         **responses(404, 409),
     },
 )
-async def assign(asked: AssignRequest, desk: AtTheDesk, request: Request) -> Assignment | Response:
+async def assign(
+    asked: AssignRequest, desk: AtTheDesk, request: Request, caller: Asking
+) -> Assignment | Response:
     """Give the polling agent its next work, or 204 when there is none for it.
 
     An agent that holds an assignment gets that same one again. `wait` holds the request open until
@@ -41,7 +44,7 @@ async def assign(asked: AssignRequest, desk: AtTheDesk, request: Request) -> Ass
     where the answer is 204. 404: register the agent again. 409: it is disabled, or the reported
     assignment has ended and its work is to be dropped.
     """
-    return await desk.ask(asked, request.receive) or Response(status_code=204)
+    return await desk.ask(asked, caller, request.receive) or Response(status_code=204)
 
 
 @router.post(
@@ -49,13 +52,15 @@ async def assign(asked: AssignRequest, desk: AtTheDesk, request: Request) -> Ass
     summary="Report tasks",
     responses=responses(404, 409),
 )
-async def report(assignment_id: PathId, asked: ResultsReport, desk: AtTheDesk) -> AssignmentStatus:
+async def report(
+    assignment_id: PathId, asked: ResultsReport, desk: AtTheDesk, caller: Asking
+) -> AssignmentStatus:
     """Count each result once; the same again is a 200. It renews the lease as well.
 
     409: the assignment has ended (lease lost, task stopped), a task is not in it, or it was already
     reported otherwise. Nothing of the report counts then.
     """
-    return await service.report(desk, assignment_id, asked.results)
+    return await service.report(desk, assignment_id, asked.results, caller)
 
 
 @router.post(
@@ -64,7 +69,7 @@ async def report(assignment_id: PathId, asked: ResultsReport, desk: AtTheDesk) -
     responses=responses(404, 409),
 )
 async def release(
-    assignment_id: PathId, connection: Transaction, caller: Caller
+    assignment_id: PathId, connection: Transaction, caller: Asking
 ) -> AssignmentStatus:
     """They wait again at once, for any agent. 409 where the work was taken back before."""
     return await service.release(connection, assignment_id, caller)

@@ -11,7 +11,8 @@ from app.policy.tree import Job, Queue
 
 
 def agent_of(row: Mapping[str, Any]) -> Agent:
-    return Agent(row["id"], row["cpus"], row["free_ram"], frozenset(row["tags"]))
+    tags = frozenset(row["tags"])
+    return Agent(row["id"], row["cpus"], row["free_ram"], tags, row["job_queue_id"])
 
 
 def queue_of(row: Mapping[str, Any]) -> Queue:

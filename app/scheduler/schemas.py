@@ -13,6 +13,9 @@ MAX_RESULTS = 10_000
 MAX_ERROR = 16_384
 MAX_WAIT = 60.0
 
+# The agent of a poll that names none: the one whose token it came with.
+UNNAMED = UUID(int=0)
+
 # JSON has no UUID and no enum: their text is read as one.
 AgentId = Annotated[UUID, Field(strict=False)]
 SaidOfTask = Annotated[Said, Field(strict=False)]
@@ -49,7 +52,9 @@ class AssignRequest(Body):
         }
     )
 
-    agent_id: AgentId
+    agent_id: AgentId = Field(
+        default_factory=lambda: UNNAMED, description="May be left out with an agent's own token"
+    )
     wait: Annotated[
         float,
         Field(ge=0, le=MAX_WAIT, allow_inf_nan=False, description="Seconds to wait for work"),

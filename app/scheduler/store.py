@@ -80,7 +80,7 @@ _FAILED_BEFORE_OF = f"{_FAILED_BEFORE} AND job_id = ANY($1::bigint[])"
 
 # Agents, each with its active assignment: at most one.
 _AGENTS = """
-SELECT g.id, g.mode, g.online, g.cpus, g.free_ram, g.tags,
+SELECT g.id, g.mode, g.online, g.cpus, g.free_ram, g.tags, g.job_queue_id,
     s.id AS assignment_id, s.job_id, s.ordinals, s.done, s.failed
 FROM agents g LEFT JOIN assignments s ON s.agent_id = g.id AND s.ended_at IS NULL
 """

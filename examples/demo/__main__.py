@@ -39,21 +39,23 @@ def _run(farm: Path, result: Path, *, once: bool) -> int:
     data_dir = Path(os.environ.get("FARMQUEUE_DATA_DIR") or ".farmqueue/demo").absolute()
     port = processes.free_port(HOST, int(os.environ.get("FARMQUEUE_PORT") or 8000))
     sample = Sample.load(farm, result)
+    token = processes.admin_token(data_dir)
     print(f"Starting the service and its PostgreSQL (data and logs in {_short(data_dir)}) …")
     with (
-        processes.service(data_dir, HOST, port) as service,
-        Client(f"http://{HOST}:{port}") as client,
+        processes.service(data_dir, HOST, port, token) as service,
+        Client(f"http://{HOST}:{port}", token=token) as client,
     ):
         processes.wait_until_ready(client, service)
         withdraw_leftovers(client)
         apply_tree(client, sample.queues)
         shutil.rmtree(result / "frames", ignore_errors=True)
         jobs = submit_jobs(client, sample.jobs)
-        with processes.agents(data_dir, client.url, AGENTS) as agents:
+        join = client.create_token("join", "demo")["token"]
+        with processes.agents(data_dir, client.url, AGENTS, join) as agents:
             ended = follow(client, jobs, [service, agents])
             _conclude(client, ended, result, time.monotonic() - began)
             if not once:
-                _serve_on(client.url, [service, agents])
+                _serve_on(client.url, data_dir, [service, agents])
     return 0
 
 
@@ -76,9 +78,10 @@ def _why(client: Client, job: Job) -> str:
     return f"job {job['id']} {job['title']!r} failed: frame {task['frame']}: {task['last_error']}"
 
 
-def _serve_on(url: str, children: list[Child]) -> None:
+def _serve_on(url: str, data_dir: Path, children: list[Child]) -> None:
     command = _short(Path(sys.executable).with_name("farmqueue"))
-    print(f"The service and its agents go on until Ctrl-C. The tree: {command} queues --url {url}")
+    print("The service and its agents go on until Ctrl-C. The tree:")
+    print(f"  FARMQUEUE_DATA_DIR={_short(data_dir)} {command} queues --url {url}")
     try:
         while True:
             time.sleep(0.5)

@@ -1,13 +1,14 @@
 """The demo's child processes: the service and the agents, and their end."""
 
 import os
+import secrets
 import signal
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -42,21 +43,36 @@ class Child:
 
 
 @contextmanager
-def service(data_dir: Path, host: str, port: int) -> Iterator[Child]:
+def service(data_dir: Path, host: str, port: int, token: str) -> Iterator[Child]:
     """The service, on the embedded PostgreSQL unless FARMQUEUE_DATABASE_URL names another."""
-    data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-    settings = {"FARMQUEUE_DATA_DIR": str(data_dir), "FARMQUEUE_ROOT_PATH": ""}
+    settings = {
+        "FARMQUEUE_DATA_DIR": str(data_dir),
+        "FARMQUEUE_ROOT_PATH": "",
+        "FARMQUEUE_ADMIN_TOKEN": token,
+    }
     command = ["serve", "--host", host, "--port", str(port)]
     with _child("the service", command, data_dir / "service.log", settings) as child:
         yield child
 
 
+def admin_token(data_dir: Path) -> str:
+    """The admin token of the demo's farm, kept where the service keeps one and commands find it."""
+    data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    file = data_dir / "admin-token"
+    with suppress(FileExistsError):
+        fd = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(fd, "w", encoding="ascii") as out:
+            out.write(f"{secrets.token_hex(32)}\n")
+    return file.read_text(encoding="ascii").strip()
+
+
 @contextmanager
-def agents(data_dir: Path, url: str, count: int) -> Iterator[Child]:
-    """One process with so many agents; each may use one core."""
+def agents(data_dir: Path, url: str, count: int, token: str) -> Iterator[Child]:
+    """One process with so many agents, let in by a join token; each may use one core."""
     state = str(data_dir / "agents")
+    settings = {"FARMQUEUE_URL": url, "FARMQUEUE_TOKEN": token}
     command = ["agent", "--slots", str(count), "--cpus", str(count), "--state-dir", state]
-    with _child("the agents", command, data_dir / "agents.log", {"FARMQUEUE_URL": url}) as child:
+    with _child("the agents", command, data_dir / "agents.log", settings) as child:
         yield child
 
 

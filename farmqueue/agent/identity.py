@@ -57,6 +57,28 @@ def keep_id(state_dir: Path, slot: int, agent_id: str) -> None:
     fresh.replace(kept)
 
 
+def known_token(state_dir: Path, slot: int) -> str | None:
+    """The token that a slot had before."""
+    with contextlib.suppress(OSError, ValueError):
+        return _token_file(state_dir, slot).read_text(encoding="ascii").strip() or None
+    return None
+
+
+def keep_token(state_dir: Path, slot: int, token: str) -> None:
+    """Keep the token of a slot for the next start, for this user's eyes alone."""
+    kept = _token_file(state_dir, slot)
+    fresh = kept.with_suffix(".new")
+    fresh.unlink(missing_ok=True)  # a mode is given only to a file that is made
+    fd = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(fd, "w", encoding="ascii") as out:
+        out.write(f"{token}\n")
+    fresh.replace(kept)
+
+
+def _token_file(state_dir: Path, slot: int) -> Path:
+    return state_dir / f"slot-{slot}.token"
+
+
 def _id_file(state_dir: Path, slot: int) -> Path:
     return state_dir / f"slot-{slot}.id"
 

@@ -5,16 +5,14 @@ import logging
 import random
 from functools import partial
 
-import httpx
-
-from farmqueue import __version__
-from farmqueue.agent import identity, lease, orphans
+from farmqueue.agent import lease, orphans
 from farmqueue.agent.held import Held
+from farmqueue.agent.membership import is_refused, register, renew_in_time
 from farmqueue.agent.patience import patiently
 from farmqueue.agent.slot import Slot
 from farmqueue.agent.work import work
-from farmqueue.errors import Conflict, FarmqueueError, NotFound, shown
-from farmqueue.model import Agent, Assignment
+from farmqueue.errors import Conflict, FarmqueueError, NotFound
+from farmqueue.model import Assignment
 
 _WHILE_DISABLED = 10  # pauses between two polls
 
@@ -27,35 +25,12 @@ async def live(slot: Slot) -> None:
     try:
         if await orphans.end(slot.options.state_dir, slot.number, slot.options.grace):
             slot.say("ended what a killed agent had left running", level=logging.WARNING)
-        await _register(slot)
+        await register(slot)
         while True:
+            await renew_in_time(slot)
             await _turn(slot)
     finally:
         await _say_goodbye(slot)
-
-
-async def _register(slot: Slot) -> None:
-    agent = await patiently(partial(_introduce, slot), slot.say)
-    slot.registered = True
-    slot.agent_id = agent["id"]
-    try:
-        identity.keep_id(slot.options.state_dir, slot.number, slot.agent_id)
-    except OSError as error:
-        slot.say("cannot keep the agent's id", level=logging.WARNING, error=error)
-    slot.say("registered", agent=slot.agent_id, service=shown(httpx.URL(slot.client.url)))
-
-
-async def _introduce(slot: Slot) -> Agent:
-    # No port: agents with one are told apart by hostname and port, those without by id alone.
-    return await slot.client.register(
-        slot.host.name,
-        id=slot.agent_id,
-        cpus=slot.host.cpus_of(slot.number),
-        ram=slot.host.ram_of_a_slot,
-        free_ram=slot.host.free_ram_of_a_slot(),
-        tags=list(slot.options.tags),
-        version=__version__,
-    )
 
 
 async def _turn(slot: Slot) -> None:
@@ -93,8 +68,8 @@ def _accepted(slot: Slot) -> None:
 async def _refused(slot: Slot, refusal: FarmqueueError) -> None:
     """Nothing was assigned: what is held is lost, or never was ours."""
     held, slot.held = slot.held, None
-    if isinstance(refusal, NotFound):
-        await _register(slot)
+    if isinstance(refusal, NotFound) or is_refused(refusal):
+        await register(slot)
     elif refusal.code == "agent_disabled":
         if not slot.disabled:
             slot.say("disabled by an operator: asks on until enabled", level=logging.WARNING)

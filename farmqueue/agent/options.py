@@ -20,4 +20,5 @@ class Options:
     wait: float = 30.0  # how long the service may hold a poll open
     grace: float = 5.0  # between SIGTERM and SIGKILL
     pause: float = 1.0  # at least this long between two polls that found nothing
+    renew_pause: float = 60.0  # between two tries to get a new token
     farewell: float = 5.0  # how long a stopping agent tries to give its work back

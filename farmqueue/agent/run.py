@@ -45,13 +45,20 @@ def slots(options: Options, client: AsyncClient) -> list[Slot]:
         Slot(
             number=number,
             agent_id=identity.known_id(options.state_dir, number),
-            client=client,
+            client=_own(client, options, number),
+            given=client,
             host=host,
             options=options,
             say=partial(say, slot=number),
         )
         for number in range(options.slots)
     ]
+
+
+def _own(client: AsyncClient, options: Options, number: int) -> AsyncClient:
+    """The client with the token that the slot had before."""
+    token = identity.known_token(options.state_dir, number)
+    return client.speaking_with(token) if token else client
 
 
 async def _live_all(agents: Sequence[Slot]) -> bool:

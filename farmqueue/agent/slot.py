@@ -15,10 +15,12 @@ class Slot:
 
     number: int
     agent_id: str
-    client: AsyncClient
+    client: AsyncClient  # with its own token, once it has one
+    given: AsyncClient  # with the token that the process was given
     host: Host
     options: Options
     say: Say
     registered: bool = False
     disabled: bool = False
     held: Held | None = None
+    renew_at: float | None = None  # when it is time for a new token, by the loop's clock

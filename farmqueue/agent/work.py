@@ -8,6 +8,7 @@ from functools import partial
 from farmqueue.agent import command, lease, orphans, process
 from farmqueue.agent.command import BadCommand, Group
 from farmqueue.agent.held import Held
+from farmqueue.agent.membership import is_refused, renew_in_time
 from farmqueue.agent.patience import patiently
 from farmqueue.agent.slot import Slot
 from farmqueue.errors import Conflict, FarmqueueError, NotFound
@@ -120,11 +121,14 @@ async def _keep_lease(slot: Slot, held: Held) -> None:
 
 
 async def _renew(slot: Slot, held: Held) -> None:
+    await renew_in_time(slot)
     try:
         sent, answer = await patiently(partial(_beat, slot, held), slot.say)
     except (NotFound, Conflict) as refusal:
         raise Dropped(refusal.detail) from None
     except FarmqueueError as error:
+        if is_refused(error):
+            raise Dropped("its token is refused") from None
         slot.say("heartbeat refused", level=logging.ERROR, error=error)
         return
     if held.id in answer["stop"]:

@@ -9,6 +9,7 @@ import typer
 from farmqueue.agent import Options, run
 from farmqueue.agent.identity import StateDirInUse, default_state_dir
 from farmqueue.agent.log import to_stderr
+from farmqueue.cli.connection import token_of
 from farmqueue.cli.exits import Exit, complain, explained
 from farmqueue.cli.options import Url
 from farmqueue.client import AsyncClient
@@ -35,7 +36,9 @@ def agent(
     ] = None,
     state_dir: Annotated[
         Path | None,
-        typer.Option(envvar="FARMQUEUE_STATE_DIR", help="Where the agents' ids are kept."),
+        typer.Option(
+            envvar="FARMQUEUE_STATE_DIR", help="Where the agents' ids and tokens are kept."
+        ),
     ] = None,
     wait: Annotated[
         float, typer.Option(min=0, max=60, help="Seconds that a poll without work is held open.")
@@ -47,10 +50,14 @@ def agent(
 ) -> None:
     """Work for the farm on this host: ask for tasks, run their commands, report what came of them.
 
+    FARMQUEUE_TOKEN (--token before the command) is a join token: each agent gets a token of its
+    own for it, keeps that, and renews it.
+
     SIGTERM or Ctrl-C gives unfinished work back and ends; a second one ends at once.
     """
     with explained():
-        client = AsyncClient(url, timeout=_ANSWER_WITHIN, transport=context.obj)
+        token = token_of(context, url)
+        client = AsyncClient(url, token=token, timeout=_ANSWER_WITHIN, transport=context.obj)
     to_stderr()
     options = Options(
         state_dir=state_dir or default_state_dir(),

@@ -6,6 +6,8 @@ import typer
 
 from farmqueue import __version__
 from farmqueue.cli import agent, agents, jobs, queues, service, submit, watch
+from farmqueue.cli import token as tokens
+from farmqueue.cli.connection import GIVEN
 from farmqueue.cli.exits import MEANINGS
 
 app = typer.Typer(
@@ -27,6 +29,7 @@ app.command(rich_help_panel=_WORK)(watch.watch)
 app.command(rich_help_panel=_LOOK)(queues.queues)
 app.add_typer(queues.queue, name="queue", help="One queue, or change it.", rich_help_panel=_LOOK)
 app.add_typer(agents.agents, name="agents", help="The agents.", rich_help_panel=_LOOK)
+app.add_typer(tokens.token, name="token", help="Who may do what.", rich_help_panel=_LOOK)
 
 
 def main() -> None:
@@ -42,6 +45,11 @@ def _print_version(asked: bool) -> None:
 
 @app.callback()
 def _farmqueue(
+    context: typer.Context,
+    token: Annotated[
+        str | None,
+        typer.Option("--token", help="Who you are; FARMQUEUE_TOKEN shows it to fewer people."),
+    ] = None,
     _version: Annotated[
         bool,
         typer.Option(
@@ -53,5 +61,7 @@ def _farmqueue(
 
     Tables are for people; a pipe gets lines with tabs between fields and no header, or --json.
 
-    FARMQUEUE_URL says where the service is, FARMQUEUE_TOKEN who you are.
+    FARMQUEUE_URL says where the service is, FARMQUEUE_TOKEN who you are. On the machine
+    of a service with the embedded database its admin token is found in FARMQUEUE_DATA_DIR.
     """
+    context.meta[GIVEN] = token

@@ -1,13 +1,19 @@
 """The commands' way to the service."""
 
 import contextlib
+import os
 from collections.abc import Iterator
+from pathlib import Path
 
+import httpx
 import typer
 
 from farmqueue.cli.exits import explained
-from farmqueue.client import Client
+from farmqueue.client import DEFAULT_URL, Client
 from farmqueue.errors import NotFound
+
+GIVEN = "farmqueue.given"  # where the context has what --token says
+_HERE = {"127.0.0.1", "localhost", "::1"}
 
 
 @contextlib.contextmanager
@@ -16,8 +22,22 @@ def connected(context: typer.Context, url: str | None) -> Iterator[Client]:
 
     The context's object, where there is one, is the transport to use.
     """
-    with explained(), Client(url, transport=context.obj) as client:
+    with explained(), Client(url, token=token_of(context, url), transport=context.obj) as client:
         yield client
+
+
+def token_of(context: typer.Context, url: str | None) -> str | None:
+    """--token, else FARMQUEUE_TOKEN; else that of the service whose data lies on this machine.
+
+    That one is for no other machine's ears.
+    """
+    if token := context.meta.get(GIVEN) or os.environ.get("FARMQUEUE_TOKEN"):
+        return str(token)
+    with contextlib.suppress(httpx.InvalidURL, OSError, ValueError):
+        if httpx.URL(url or os.environ.get("FARMQUEUE_URL") or DEFAULT_URL).host in _HERE:
+            data = Path(os.environ.get("FARMQUEUE_DATA_DIR") or ".farmqueue")
+            return (data / "admin-token").read_text(encoding="ascii").strip()
+    return None
 
 
 def queue_id(client: Client, path: str) -> int:

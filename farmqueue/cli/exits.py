@@ -47,7 +47,7 @@ _CODES: dict[type[FarmqueueError], Exit] = {
 }
 
 _START_IT = "is it running (farmqueue serve)? --url or FARMQUEUE_URL say where it is"
-_LET_ME = "FARMQUEUE_TOKEN must hold a token that may do this"
+_LET_ME = "--token or FARMQUEUE_TOKEN must hold a token that may do this; an admin makes one"
 
 
 @contextlib.contextmanager

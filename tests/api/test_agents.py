@@ -16,6 +16,7 @@ from app.settings import Settings
 from tests.api.hints import hints
 from tests.conftest import execute
 from tests.farm import Farm, Json
+from tests.tokens import AUTH
 
 
 @pytest.fixture
@@ -46,11 +47,16 @@ async def test_an_agent_has_the_documented_fields_and_defaults(farm: Farm) -> No
         "last_seen": made["last_seen"],
         "lease_expires_at": made["lease_expires_at"],
         "time_registered": made["time_registered"],
+        "joined_with": None,
+        "job_queue_id": None,
         "assignment": None,
         "heartbeat_seconds": 20,
+        "token": None,
+        "token_seconds": None,
     }
     assert UUID(made["id"])
-    made.pop("heartbeat_seconds")
+    for name in ("heartbeat_seconds", "token", "token_seconds"):
+        made.pop(name)
     assert await farm.get(f"/agents/{made['id']}") == made
 
 
@@ -391,7 +397,7 @@ async def test_a_heartbeat_takes_no_farm_lock_unless_the_agent_comes_back(databa
     transport = httpx.ASGITransport(app)
     async with (
         app.router.lifespan_context(app),
-        httpx.AsyncClient(transport=transport, base_url="http://farm") as client,
+        httpx.AsyncClient(headers=AUTH, transport=transport, base_url="http://farm") as client,
     ):
         farm = Farm(client)
         await farm.agent("here")

@@ -7,7 +7,7 @@ import pytest
 
 from app.settings import Settings
 
-SECRET = "hunter2"  # noqa: S105
+SECRET = "hunter2"
 JSON = {"content-type": "application/json"}
 POSTS = ["/jobqueues", "/jobs", "/jobs/batch", "/agents", "/assign", "/assignments/1/results"]
 

@@ -20,7 +20,7 @@ async def test_an_event_has_the_documented_fields(farm: Farm) -> None:
         "id", "at", "actor", "action", "job_queue_id", "job_id", "agent_id", "assignment_id",
         "detail",
     }  # fmt: skip
-    assert (event["actor"], event["action"]) == ("api", "jobqueue.created")
+    assert (event["actor"], event["action"]) == ("admin", "jobqueue.created")
     assert event["job_queue_id"] == films
     assert (event["job_id"], event["agent_id"], event["assignment_id"]) == (None, None, None)
     assert event["at"].endswith("Z")

@@ -52,6 +52,8 @@ async def test_a_job_has_the_documented_fields_and_defaults(farm: Farm) -> None:
         "data": None,
         "assigned_agents": 0,
         "tasks": {"waiting": 240, "running": 0, "done": 0, "failed": 0},
+        "submitted_by": None,
+        "submitter": None,
         "time_submitted": made["time_submitted"],
         "time_started": None,
         "time_finished": None,
@@ -272,7 +274,7 @@ async def test_submitting_waits_for_no_decision(farm: Farm, app: FastAPI) -> Non
 async def test_the_history_tells_who_submitted_what(farm: Farm) -> None:
     made = await farm.job("shot", tasks=5, maximum_agents=2)
     [told] = (await farm.get(f"/history?job_id={made['id']}"))["items"]
-    assert (told["actor"], told["action"]) == ("api", "job.submitted")
+    assert (told["actor"], told["action"]) == ("admin", "job.submitted")
     assert told["detail"] == {
         "title": "shot",
         "job_queue_id": None,

@@ -16,6 +16,7 @@ from app.settings import Settings
 from tests.api.hints import hints
 from tests.api.statements import place, recorded
 from tests.farm import Farm
+from tests.tokens import AUTH
 
 # --- reading ---
 
@@ -511,7 +512,7 @@ async def test_every_edit_waits_for_the_decision_under_way(database: str) -> Non
     transport = httpx.ASGITransport(app)
     async with (
         app.router.lifespan_context(app),
-        httpx.AsyncClient(transport=transport, base_url="http://farm") as client,
+        httpx.AsyncClient(headers=AUTH, transport=transport, base_url="http://farm") as client,
     ):
         farm = Farm(client)
         made = await farm.job("shot")

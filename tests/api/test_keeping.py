@@ -17,6 +17,7 @@ from app.history.keeping import KEEPING_LOCK, keep, keeper, midnight
 from app.main import create_app
 from app.settings import Settings
 from tests.farm import Farm
+from tests.tokens import AUTH
 
 # Far from any day on which this runs: what the service itself writes is long past.
 TODAY = date(2040, 1, 15)
@@ -287,7 +288,9 @@ async def test_the_service_keeps_by_itself(own: asyncpg.Connection, database: st
         while await own.fetchval("SELECT to_regclass('history_20010101')") is not None:
             await asyncio.sleep(0.02)
         transport = httpx.ASGITransport(app)
-        async with httpx.AsyncClient(transport=transport, base_url="http://farm") as client:
+        async with httpx.AsyncClient(
+            headers=AUTH, transport=transport, base_url="http://farm"
+        ) as client:
             assert (await client.get("/healthz")).status_code == 200
 
 

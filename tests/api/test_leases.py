@@ -12,6 +12,7 @@ from app.scheduler.reaper import reap
 from app.settings import Settings
 from tests.conftest import execute
 from tests.farm import Farm
+from tests.tokens import AUTH
 
 
 @pytest.fixture
@@ -117,7 +118,9 @@ async def test_the_service_looks_for_silent_agents_by_itself(database: str) -> N
     app = create_app(Settings(reap_seconds=0.05), database)
     async with (
         app.router.lifespan_context(app),
-        httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://farm") as client,
+        httpx.AsyncClient(
+            headers=AUTH, transport=httpx.ASGITransport(app), base_url="http://farm"
+        ) as client,
     ):
         farm = Farm(client)
         await farm.agent("a0")

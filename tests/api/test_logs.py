@@ -8,7 +8,7 @@ import structlog
 
 from app import logs
 
-SECRET = "hunter2"  # noqa: S105
+SECRET = "hunter2"
 
 
 @pytest.fixture(autouse=True)

@@ -23,6 +23,7 @@ from app.settings import Settings
 from tests.conftest import fresh_database
 from tests.farm import Farm
 from tests.processes import service
+from tests.tokens import AUTH
 
 
 @pytest.fixture
@@ -121,7 +122,7 @@ async def schema(
     log = tmp_path_factory.mktemp("service") / "log"
     async with fresh_database(server) as database:
         with service(database, log) as url:
-            async with httpx.AsyncClient(base_url=url, timeout=60) as client:
+            async with httpx.AsyncClient(headers=AUTH, base_url=url, timeout=60) as client:
                 await populate(Farm(client))
             yield schemathesis.openapi.from_url(f"{url}/openapi.json")
 

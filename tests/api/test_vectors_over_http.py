@@ -9,6 +9,7 @@ import pytest
 from tests.conftest import execute, fresh_database
 from tests.farm import Farm
 from tests.processes import service
+from tests.tokens import AUTH
 from tests.vectors import Changes, Scenario, play, scenarios
 
 
@@ -64,5 +65,5 @@ async def test_a_scenario_has_its_expected_picks(
         database,
         "TRUNCATE jobqueues, jobs, agents, assignments, tasks, job_dependencies RESTART IDENTITY",
     )
-    async with httpx.AsyncClient(base_url=url, timeout=60) as client:
+    async with httpx.AsyncClient(headers=AUTH, base_url=url, timeout=60) as client:
         await play(scenario, HttpFarm(client))

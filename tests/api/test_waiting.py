@@ -12,6 +12,7 @@ from app.scheduler import feed, store
 from app.settings import Settings
 from tests.farm import Farm
 from tests.held import held_open
+from tests.tokens import AUTH
 
 Change = Callable[[Farm], Awaitable[object]]
 
@@ -241,7 +242,7 @@ async def test_without_any_hint_the_fall_back_finds_the_work(
     transport = httpx.ASGITransport(app)
     async with (
         app.router.lifespan_context(app),
-        httpx.AsyncClient(transport=transport, base_url="http://farm") as client,
+        httpx.AsyncClient(headers=AUTH, transport=transport, base_url="http://farm") as client,
     ):
         farm = Farm(client)
         await farm.agent("a0")

@@ -61,6 +61,9 @@ class Farm:
     results: dict[int, Json] = field(default_factory=dict)
     reports: list[Json] = field(default_factory=list)
     released: list[int] = field(default_factory=list)
+    token: str | None = None  # what a registration is answered with
+    token_seconds: float | None = None
+    refused_tokens: set[str] = field(default_factory=set)
     _ids: Iterator[int] = field(default_factory=lambda: count(1))
 
     def give(
@@ -115,6 +118,8 @@ class Farm:
         if self.away:
             raise httpx.ConnectError("connection refused", request=request)
         key = f"{call.method} {call.path}"
+        if call.headers.get("authorization", "").removeprefix("Bearer ") in self.refused_tokens:
+            return problem(401, "unauthorized", "this token is not valid")
         if key in self.refuse:
             return self.refuse[key]
         if key in self.answers:
@@ -130,7 +135,8 @@ class Farm:
     def register(self, body: Json) -> httpx.Response:
         known = body["id"] in self.agents
         self.agents[body["id"]] = {**body, "state": "online"}
-        return httpx.Response(200 if known else 201, json=self.agents[body["id"]])
+        own = {"token": self.token, "token_seconds": self.token_seconds}
+        return httpx.Response(200 if known else 201, json=self.agents[body["id"]] | own)
 
     def assign(self, body: Json) -> httpx.Response:
         agent_id = body["agent_id"]

@@ -87,14 +87,14 @@ def test_a_token_is_sent_as_bearer(monkeypatch: pytest.MonkeyPatch) -> None:
     client_of(recorder).job(1)
     assert recorder.last.headers["authorization"] == "Bearer from-the-environment"
     transport = httpx.MockTransport(recorder)
-    Client("http://farm", token="given", transport=transport).job(1)  # noqa: S106
+    Client("http://farm", token="given", transport=transport).job(1)
     assert recorder.last.headers["authorization"] == "Bearer given"
 
 
 def test_a_token_is_sent_without_the_line_end_of_its_file() -> None:
     recorder = Recorder()
     transport = httpx.MockTransport(recorder)
-    Client("http://farm", token="given\n", transport=transport).job(1)  # noqa: S106
+    Client("http://farm", token="given\n", transport=transport).job(1)
     assert recorder.last.headers["authorization"] == "Bearer given"
 
 

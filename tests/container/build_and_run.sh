@@ -15,6 +15,7 @@ BIN=${BIN:-.venv/bin}
 BASE_FILES=build/image-check/base
 IMAGE=localhost/farmqueue:check
 PASSWORD='p@ss:/w#rd$'
+ADMIN_TOKEN=an-admin-token-of-more-than-32-characters
 DEADLINE=60 # seconds that anything may take to become ready
 
 main() {
@@ -163,7 +164,7 @@ start_postgresql() {
   until_ready PostgreSQL "$server/bin/pg_isready" --quiet --host=127.0.0.1 --port="$POSTGRES_PORT"
   PGPASSWORD=$PASSWORD "$server/bin/createdb" --host=127.0.0.1 --port="$POSTGRES_PORT" \
     --username=farmqueue farmqueue
-  DATABASE=("FARMQUEUE_DATABASE_URL=postgresql://farmqueue@127.0.0.1:$POSTGRES_PORT/farmqueue" "PGPASSWORD=$PASSWORD")
+  DATABASE=("FARMQUEUE_DATABASE_URL=postgresql://farmqueue@127.0.0.1:$POSTGRES_PORT/farmqueue" "PGPASSWORD=$PASSWORD" "FARMQUEUE_ADMIN_TOKEN=$ADMIN_TOKEN")
 }
 
 free_port() {
@@ -199,13 +200,15 @@ check_service_and_agent() {
     "import urllib.request as u; print(u.urlopen('http://127.0.0.1:$port/readyz').read().decode())")"
 
   start_proxy "$port"
-  start_in_image agent "FARMQUEUE_URL=$PROXY" farmqueue agent --wait 5
-  job=$(in_image submit "FARMQUEUE_URL=$PROXY" farmqueue submit check --frames 1-20 -- \
+  local admin=("FARMQUEUE_URL=$PROXY" "FARMQUEUE_TOKEN=$ADMIN_TOKEN") join
+  join=$(in_image token "${admin[@]}" farmqueue token create join image-check)
+  start_in_image agent "FARMQUEUE_URL=$PROXY" "FARMQUEUE_TOKEN=$join" farmqueue agent --wait 5
+  job=$(in_image submit "${admin[@]}" farmqueue submit check --frames 1-20 -- \
     python -c 'import os, time; time.sleep(0.2); print(os.getuid(), "{frame}")')
   stop_replica first
   say "first replica, told to stop" "ended its requests"
   answers_without_a_gap
-  in_image watch "FARMQUEUE_URL=$PROXY" timeout "$DEADLINE" farmqueue watch "$job" >/dev/null
+  in_image watch "${admin[@]}" timeout "$DEADLINE" farmqueue watch "$job" >/dev/null
   say "job $job of 20 tasks, by an agent" "done, with one replica less"
   stop_in_image agent
   say "agent, told to stop" "exit code 0"
@@ -272,7 +275,7 @@ start_proxy() {
   dnsmasq --keep-in-foreground --conf-file=/dev/null --no-resolv --no-hosts --addn-hosts="$WORK/hosts" \
     --port="$dns" --listen-address=127.0.0.1 --bind-interfaces --user=nobody --pid-file= 2>"$WORK/dnsmasq.log" &
   PIDS+=($!)
-  POSTGRES_PASSWORD=unused "$BIN/docker-compose" config --format json |
+  POSTGRES_PASSWORD=unused FARMQUEUE_ADMIN_TOKEN=unused "$BIN/docker-compose" config --format json |
     "$BIN/python" -c 'import json, sys; print(json.load(sys.stdin)["configs"]["haproxy"]["content"])' |
     sed --expression="s/127.0.0.11:53/127.0.0.1:$dns/; s/bind :8000/bind 127.0.0.3:$port/; s/service:8000/service:$port/" \
       >"$WORK/haproxy.cfg"

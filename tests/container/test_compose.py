@@ -36,7 +36,13 @@ def compose(*arguments: str, **environ: str) -> subprocess.CompletedProcess[str]
 
 @cache
 def project() -> dict[str, Any]:
-    read = compose("--profile=*", "config", "--format=json", POSTGRES_PASSWORD=ANY_CHARACTERS)
+    read = compose(
+        "--profile=*",
+        "config",
+        "--format=json",
+        POSTGRES_PASSWORD=ANY_CHARACTERS,
+        FARMQUEUE_ADMIN_TOKEN=ANY_CHARACTERS,
+    )
     assert read.returncode == 0, read.stderr
     parsed: dict[str, Any] = json.loads(read.stdout)
     return parsed
@@ -147,8 +153,19 @@ def test_every_agent_of_a_large_farm_may_hold_a_poll_open() -> None:
 
 
 def test_agents_come_only_when_asked_for() -> None:
-    plain = compose("config", "--services", POSTGRES_PASSWORD=ANY_CHARACTERS).stdout.split()
-    asked = compose("--profile=agents", "config", "--services", POSTGRES_PASSWORD=ANY_CHARACTERS)
+    plain = compose(
+        "config",
+        "--services",
+        POSTGRES_PASSWORD=ANY_CHARACTERS,
+        FARMQUEUE_ADMIN_TOKEN=ANY_CHARACTERS,
+    ).stdout.split()
+    asked = compose(
+        "--profile=agents",
+        "config",
+        "--services",
+        POSTGRES_PASSWORD=ANY_CHARACTERS,
+        FARMQUEUE_ADMIN_TOKEN=ANY_CHARACTERS,
+    )
     assert set(asked.stdout.split()) - set(plain) == {"agent"}
     assert service("agent")["environment"]["FARMQUEUE_URL"] == "http://proxy:8000"
 
@@ -161,5 +178,6 @@ def test_every_setting_of_the_service_can_be_set_in_the_env_file() -> None:
 
 def test_a_setting_that_is_not_set_keeps_the_default_of_the_service() -> None:
     environment = service("service")["environment"]
-    unset = {name for name in environment if name.startswith("FARMQUEUE_")} - SETTLED
+    unset = {name for name in environment if name.startswith("FARMQUEUE_")}
+    unset -= {*SETTLED, "FARMQUEUE_ADMIN_TOKEN"}
     assert {environment[name] for name in unset} == {None}

@@ -13,6 +13,7 @@ from typing import Any
 import psutil
 import pytest
 
+from examples.demo.processes import admin_token
 from farmqueue.client import Client
 from tests.examples.png_reader import read_animation
 from tests.processes import free_port
@@ -133,15 +134,15 @@ def test_a_demo_that_was_interrupted_is_begun_anew_on_the_same_data_and_then_ser
 
     with demo(tmp_path, farm(tmp_path, *FILM)) as process:
         said = read_until(process, "go on until Ctrl-C")
-        _is_as_the_sample_says(url_in(said))
+        _is_as_the_sample_says(url_in(said), tmp_path / "data")
         process.send_signal(signal.SIGTERM)
         process.communicate()
     assert process.returncode == 0
     assert left_behind(tmp_path) == []
 
 
-def _is_as_the_sample_says(url: str) -> None:
-    with Client(url) as client:
+def _is_as_the_sample_says(url: str, data_dir: Path) -> None:
+    with Client(url, token=admin_token(data_dir)) as client:
         queues = {queue["fullpath"]: queue for queue in client.queues()}
         assert list(queues) == ["/films", "/films/day", "/films/night"]
         assert queues["/films/night"]["maximum_agents"] == 1

@@ -83,7 +83,7 @@ def test_a_child_is_over_when_its_block_is_left_whatever_happens_there(
 
 
 def _fail_within(data_dir: Path, children: list[Child]) -> None:
-    with processes.service(data_dir, HOST, 1) as child:
+    with processes.service(data_dir, HOST, 1, "t") as child:
         child.must_live()
         children.append(child)
         raise RuntimeError("in the block")
@@ -95,7 +95,7 @@ def test_a_child_that_does_not_listen_is_killed(
     deaf = "import signal, time; signal.signal(15, signal.SIG_IGN); print('up', flush=True)"
     script(tmp_path, f"{deaf}; time.sleep(600)", monkeypatch)
     monkeypatch.setattr(processes, "STOP_WITHIN", 0.1)
-    with processes.service(tmp_path, HOST, 1) as child:
+    with processes.service(tmp_path, HOST, 1, "t") as child:
         until(child.log.read_text)
     assert child.process.returncode == -signal.SIGKILL
 
@@ -113,7 +113,7 @@ def test_a_signal_while_a_child_starts_leaves_no_process(
         return process
 
     monkeypatch.setattr(subprocess, "Popen", start)
-    with pytest.raises(KeyboardInterrupt), processes.service(tmp_path, HOST, 1):
+    with pytest.raises(KeyboardInterrupt), processes.service(tmp_path, HOST, 1, "t"):
         pytest.fail("the block must not be entered")
     assert [process.returncode for process in started] == [-signal.SIGTERM]
     assert not [child for child in psutil.Process().children() if "farmqueue" in child.name()]
@@ -126,11 +126,13 @@ def test_the_service_gets_its_data_directory_and_the_agents_their_service(
         "import os, sys; print(sys.argv[1:], {k: v for k, v in os.environ.items() if 'FARM' in k})"
     )
     script(tmp_path, shown, monkeypatch)
-    with processes.service(tmp_path, HOST, 8123) as service:
+    with processes.service(tmp_path, HOST, 8123, "t") as service:
         service.process.wait()
     assert "['serve', '--host', '127.0.0.1', '--port', '8123']" in service.log.read_text()
+    assert "'FARMQUEUE_ADMIN_TOKEN': 't'" in service.log.read_text()
     assert f"'FARMQUEUE_DATA_DIR': '{tmp_path}'" in service.log.read_text()
-    with processes.agents(tmp_path, "http://farm:1", 4) as agents:
+    with processes.agents(tmp_path, "http://farm:1", 4, "j") as agents:
         agents.process.wait()
     assert "'--slots', '4'" in agents.log.read_text()
+    assert "'FARMQUEUE_TOKEN': 'j'" in agents.log.read_text()
     assert "'FARMQUEUE_URL': 'http://farm:1'" in agents.log.read_text()

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from farmqueue.client import Client
 from tests.processes import service
+from tests.tokens import ADMIN_TOKEN
 
 EXAMPLE = Path(__file__).parent.parent.parent / "examples" / "povray"
 
@@ -23,7 +24,7 @@ def commands(directory: Path) -> Path:
 
 def run(url: str, tmp_path: Path) -> "subprocess.CompletedProcess[str]":
     path = f"{tmp_path / 'bin'}:{os.environ['PATH']}"
-    environ = {**os.environ, "PATH": path, "FARMQUEUE_URL": url}
+    environ = {**os.environ, "PATH": path, "FARMQUEUE_URL": url, "FARMQUEUE_TOKEN": ADMIN_TOKEN}
     asked = [str(EXAMPLE / "run.sh"), str(tmp_path / "bloom")]
     return subprocess.run(asked, env=environ, capture_output=True, text=True, check=False)
 
@@ -32,7 +33,7 @@ def test_run_sh_submits_the_frames_and_a_video_that_waits_for_them(
     database: str, tmp_path: Path
 ) -> None:
     commands(tmp_path / "bin")
-    with service(database, tmp_path / "log") as url, Client(url) as client:
+    with service(database, tmp_path / "log") as url, Client(url, token=ADMIN_TOKEN) as client:
         for _ in range(2):  # the second time the queues are there
             done = run(url, tmp_path)
             assert done.returncode == 0, done.stderr

@@ -13,6 +13,7 @@ import pytest
 
 from tests.farm import Farm
 from tests.processes import embedded_service, running_service
+from tests.tokens import ADMIN_TOKEN, AUTH
 
 
 @pytest.fixture
@@ -24,7 +25,7 @@ def running(database: str, tmp_path: Path) -> Iterator[tuple[str, int]]:
 
 @pytest.fixture
 async def farm(running: tuple[str, int]) -> AsyncIterator[Farm]:
-    async with httpx.AsyncClient(base_url=running[0], timeout=90) as client:
+    async with httpx.AsyncClient(headers=AUTH, base_url=running[0], timeout=90) as client:
         yield Farm(client)
 
 
@@ -39,7 +40,8 @@ async def send_poll(url: str, agent_id: str) -> asyncio.StreamWriter:
     at = urlsplit(url)
     _, writer = await asyncio.open_connection(at.hostname, at.port)
     body = json.dumps({"agent_id": agent_id, "wait": 60}).encode()
-    head = f"POST /assign HTTP/1.1\r\nHost: farm\r\nContent-Length: {len(body)}\r\n"
+    head = f"POST /assign HTTP/1.1\r\nAuthorization: Bearer {ADMIN_TOKEN}\r\n"
+    head += f"Host: farm\r\nContent-Length: {len(body)}\r\n"
     writer.write(head.encode() + b"Content-Type: application/json\r\n\r\n" + body)
     await writer.drain()
     return writer

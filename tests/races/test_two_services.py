@@ -12,6 +12,7 @@ import pytest
 from app.audit.service import Audit, audit
 from tests.farm import Farm, Json
 from tests.processes import services
+from tests.tokens import AUTH
 
 AGENTS = 64
 JOBS = 24
@@ -30,8 +31,8 @@ def urls(database: str, tmp_path: Path) -> Iterator[list[str]]:
 async def farms(urls: list[str]) -> AsyncIterator[list[Farm]]:
     limits = httpx.Limits(max_connections=200)
     async with (
-        httpx.AsyncClient(base_url=urls[0], timeout=60, limits=limits) as one,
-        httpx.AsyncClient(base_url=urls[1], timeout=60, limits=limits) as two,
+        httpx.AsyncClient(headers=AUTH, base_url=urls[0], timeout=60, limits=limits) as one,
+        httpx.AsyncClient(headers=AUTH, base_url=urls[1], timeout=60, limits=limits) as two,
     ):
         yield [Farm(one), Farm(two)]
 

@@ -16,6 +16,7 @@ from app.scheduler.feed import Outdated
 from app.scheduler.kept import Holding, KeptAgent, KeptFarm
 from app.scheduler.told import Told
 from tests.policy.looks import in_use, looks
+from tests.tokens import NO_TOKENS
 
 
 def words(kept: KeptFarm) -> dict[str, Any]:
@@ -82,14 +83,14 @@ class Witness:
         return False
 
     async def fresh(self) -> KeptFarm:
-        return await KeptFarm.load(self.connection)
+        return await KeptFarm.load(self.connection, NO_TOKENS)
 
 
 @asynccontextmanager
 async def watching(database: str) -> AsyncIterator[Witness]:
     connection = await connect(database)
     try:
-        yield Witness(connection, await KeptFarm.load(connection))
+        yield Witness(connection, await KeptFarm.load(connection, NO_TOKENS))
     finally:
         await connection.close()
 

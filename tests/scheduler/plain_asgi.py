@@ -8,6 +8,8 @@ from typing import Any
 from fastapi import FastAPI
 from starlette.types import Message
 
+from tests.tokens import ASGI_AUTH
+
 JSON_TYPE = ((b"content-type", b"application/json"),)
 
 
@@ -36,6 +38,7 @@ async def call(
     path: str = "/assign",
     headers: tuple[tuple[bytes, bytes], ...] = JSON_TYPE,
     root_path: str = "",
+    token: tuple[bytes, bytes] | None = ASGI_AUTH,
 ) -> Answer:
     parts = [body] if whole else [body[:1], body[1:]]
     pending: list[Message] = [
@@ -52,11 +55,12 @@ async def call(
     async def send(message: Message) -> None:
         sent.append(message)
 
+    sent_headers = [(b"host", b"farm"), *([token] if token else []), *headers]
     scope = {
         "type": "http", "http_version": "1.1", "asgi": {"version": "3.0"}, "scheme": "http",
         "server": ("farm", 80), "client": ("agent", 1), "query_string": b"", "method": method,
         "path": root_path + path, "raw_path": (root_path + path).encode(),
-        "root_path": root_path, "headers": [(b"host", b"farm"), *headers],
+        "root_path": root_path, "headers": sent_headers,
     }  # fmt: skip
     await app(scope, receive, send)
     start = sent[0]

@@ -8,6 +8,7 @@ import pytest
 from app.db.engine import connect
 from app.scheduler.kept import KeptFarm
 from tests.farm import Farm
+from tests.tokens import NO_TOKENS
 
 
 @pytest.fixture
@@ -26,7 +27,7 @@ async def two_at_work(farm: Farm) -> None:
 
 async def others_go_on(farm: Farm, hostname: str, psql: asyncpg.Connection) -> None:
     """The agent that has nothing to do with it, a new one, and a service that begins only now."""
-    await KeptFarm.load(psql)
+    await KeptFarm.load(psql, NO_TOKENS)
     assert (await farm.report(hostname)).status_code == 200
     assert (await farm.ask(hostname)).status_code == 200
     await farm.agent("new")

@@ -13,6 +13,7 @@ from app.scheduler.desk import CROWD
 from app.scheduler.schemas import Result
 from tests.farm import Farm
 from tests.held import held_open
+from tests.tokens import ADMIN
 
 SOON = 10  # seconds; without hints or a fall-back nothing would ever come
 
@@ -32,7 +33,7 @@ async def soon(poll: asyncio.Task[str | None]) -> str | None:
 async def all_tasks(farm: Farm, hostname: str, state: str) -> Report:
     held = farm.held.pop(hostname)
     said = [{"task_id": task["id"], "state": state} for task in held["tasks"]]
-    return Report(held["id"], [Result.model_validate(one) for one in said])
+    return Report(held["id"], [Result.model_validate(one) for one in said], ADMIN)
 
 
 @pytest.fixture
@@ -73,7 +74,7 @@ async def test_progress_comes_in_the_same_cycle_as_the_end_of_the_job(
     assert await farm.gets("a0") == "shot"
     held = farm.held["a0"]
     said = [{"task_id": held["tasks"][0]["id"], "state": state} for state in ("running", "done")]
-    reports = [Report(held["id"], [Result.model_validate(one)]) for one in said]
+    reports = [Report(held["id"], [Result.model_validate(one)], ADMIN) for one in said]
     statuses = await asyncio.gather(*(app.state.desk.tell(report) for report in reports))
     assert [status.active for status in statuses] == [True, False]
 

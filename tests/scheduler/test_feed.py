@@ -10,6 +10,7 @@ from fastapi import FastAPI
 from app.db.engine import connect
 from app.scheduler import feed
 from app.scheduler.kept import KeptFarm
+from app.tokens.known import Known
 from tests.farm import Farm
 from tests.scheduler.kept_looks import all_equal, watching
 from tests.scheduler.reader import NOTHING, Reader
@@ -188,12 +189,12 @@ async def test_a_database_restored_on_a_server_that_counts_from_anew_is_served(
     loads = 0
     load = KeptFarm.load
 
-    async def at_most_three(connection: asyncpg.Connection) -> KeptFarm:
+    async def at_most_three(connection: asyncpg.Connection, known: Known) -> KeptFarm:
         nonlocal loads
         loads += 1
         if loads > 3:
             raise OSError("the farm is read again and again")
-        return await load(connection)
+        return await load(connection, known)
 
     monkeypatch.setattr(KeptFarm, "load", at_most_three)
     assert await farm.gets("a0") == "shot"

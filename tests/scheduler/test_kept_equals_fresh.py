@@ -15,6 +15,7 @@ from tests.farm import Farm
 from tests.races.test_two_services import build, found, open_up, operate, work
 from tests.scheduler.kept_looks import all_equal, served, watching, words
 from tests.scheduler.players import Player
+from tests.tokens import AUTH
 
 STEPS = 120
 AGENTS = 24
@@ -78,7 +79,9 @@ async def two(database: str) -> AsyncIterator[list[tuple[FastAPI, Farm]]]:
             app = create_app(settings, database)
             await stack.enter_async_context(app.router.lifespan_context(app))
             transport = httpx.ASGITransport(app, raise_app_exceptions=False)
-            client = httpx.AsyncClient(transport=transport, base_url="http://farm", timeout=60)
+            client = httpx.AsyncClient(
+                headers=AUTH, transport=transport, base_url="http://farm", timeout=60
+            )
             services.append((app, Farm(await stack.enter_async_context(client))))
         yield services
 

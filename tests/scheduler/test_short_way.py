@@ -45,9 +45,9 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     polls: list[Any] = []
     ask = Desk.ask
 
-    async def noted(self: Desk, request: Any, receive: Any) -> Any:
+    async def noted(self: Desk, request: Any, caller: Any, receive: Any) -> Any:
         polls.append(request)
-        return await ask(self, request, receive)
+        return await ask(self, request, caller, receive)
 
     monkeypatch.setattr(Desk, "ask", noted)
     return polls

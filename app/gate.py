@@ -1,0 +1,162 @@
+"""The gate before all else: which host, which token, how long a body may take, which headers.
+
+Pure ASGI, since every call of every agent comes through it. Who has no valid token is refused
+here, before anything of the body is read.
+"""
+
+import asyncio
+
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from app import errors
+from app.caller import SCOPE, Caller, token_ended
+from app.db.engine import CONFIRM
+from app.errors import TooMany, Unauthorized
+from app.settings import Settings
+from app.tokens import secret
+from app.tokens.known import Known
+from app.tokens.throttle import Throttle
+
+# No token needed: these, and what hangs below `/static/`.
+OPEN = frozenset({"/healthz", "/readyz", "/docs", "/redoc", "/openapi.json"})
+OPEN_BELOW = "/static/"
+
+HEADERS = (
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"no-referrer"),
+)
+# Where the answer has none of its own: the docs pages and their files do.
+UNLESS_SET = (
+    (b"cache-control", b"no-store"),
+    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
+)
+_OWN_NAMES = {b"cache-control", b"content-security-policy", b"etag"}
+
+
+class WrongHost(errors.AppError):
+    """The Host header names none of the hosts that this service is known by."""
+
+    status, code, title = 400, "wrong_host", "Wrong host"
+
+
+class Gate:
+    def __init__(self, inner: ASGIApp, settings: Settings, known: Known) -> None:
+        self._inner = inner
+        self._hosts = settings.hosts
+        self._body_seconds = settings.body_seconds
+        self._known = known
+        self._throttle = Throttle(settings.failed_tokens_per_minute)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._inner(scope, receive, send)
+            return
+        guarded = _guarded(send)
+        try:
+            self._check_host(scope)
+            if not is_open(scope):
+                caller = await self._authenticate(scope)
+                scope[SCOPE] = caller
+                scope[CONFIRM] = lambda connection: self._known.confirm(connection, caller)
+        except Exception as refused:  # noqa: BLE001  # whatever it is, it has its answer
+            response = await errors.answer(Request(scope), refused)
+            await response(scope, receive, guarded)
+            return
+        await self._inner(scope, _arriving(receive, self._body_seconds), guarded)
+
+    def _check_host(self, scope: Scope) -> None:
+        if self._hosts is None:
+            return
+        host = _header(scope, b"host").decode("latin-1").lower()
+        name = host if host.endswith("]") else host.rpartition(":")[0] or host
+        if name not in self._hosts:
+            raise WrongHost(
+                "the service is not known by this host name: see FARMQUEUE_ALLOWED_HOSTS"
+            )
+
+    async def _authenticate(self, scope: Scope) -> Caller:
+        try:
+            return await self._caller(_bearer(_header(scope, b"authorization")), scope)
+        except Unauthorized:
+            address = scope["client"][0] if scope.get("client") else ""
+            if seconds := self._throttle.failed(address):
+                told = f"too many wrong tokens from this address: try again in {seconds} s"
+                raise TooMany(told, seconds=seconds) from None
+            raise
+
+    async def _caller(self, token: str, scope: Scope) -> Caller:
+        parsed = secret.parse(token)
+        found = None if parsed is None else self._known.find(parsed)
+        found = found or self._known.admin(token)
+        if found is None and parsed is not None:
+            found = await self._known.look_up(scope["app"].state.engine, parsed)
+        if found is None:
+            raise token_ended()
+        return found
+
+
+def is_open(scope: Scope) -> bool:
+    """Whether this needs no token."""
+    path: str = scope["path"].removeprefix(scope.get("root_path", ""))
+    return path in OPEN or path.startswith(OPEN_BELOW)
+
+
+def _header(scope: Scope, name: bytes) -> bytes:
+    for found, value in scope["headers"]:
+        if found == name:
+            return bytes(value)
+    return b""
+
+
+def _bearer(value: bytes) -> str:
+    scheme, _, token = value.partition(b" ")
+    token = token.strip()
+    if scheme.lower() != b"bearer" or not token or not token.isascii():
+        raise Unauthorized(
+            "send `Authorization: Bearer <token>`; an admin makes tokens: POST /tokens"
+        )
+    return token.decode("ascii")
+
+
+def _guarded(send: Send) -> Send:
+    """Answers have the headers that keep browsers from doing more than showing them."""
+
+    async def guarded(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            headers = [*message.get("headers", ()), *HEADERS]
+            own = {name.lower() for name, _ in headers} & _OWN_NAMES
+            message["headers"] = headers + [pair for pair in UNLESS_SET if not _has(own, pair[0])]
+        await send(message)
+
+    return guarded
+
+
+def _has(own: set[bytes], name: bytes) -> bool:
+    # A file with an ETag may be kept and asked for again.
+    return name in own or (name == b"cache-control" and b"etag" in own)
+
+
+def _arriving(receive: Receive, seconds: float) -> Receive:
+    """The messages of the request; 408 where its body is not whole in time."""
+    deadline = asyncio.get_running_loop().time() + seconds
+    whole = False
+
+    async def arriving() -> Message:
+        nonlocal whole
+        if whole:
+            return await receive()
+        try:
+            async with asyncio.timeout_at(deadline):
+                message = await receive()
+        except TimeoutError:
+            raise HTTPException(
+                408,
+                f"the body did not arrive within {seconds:g} s",
+                headers={"Connection": "close"},
+            ) from None
+        whole = not message.get("more_body", False)
+        return message
+
+    return arriving

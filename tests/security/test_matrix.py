@@ -1,0 +1,203 @@
+"""Every route of the app against every kind of caller. A route that is not here fails."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from itertools import product
+from typing import Any
+
+import httpx
+import pytest
+from fastapi import FastAPI
+from fastapi.routing import APIRoute
+
+from app.gate import OPEN
+from app.main import create_app
+from app.settings import Settings
+from tests.farm import Farm
+from tests.tokens import AUTH, bearer, made
+
+READERS = {"admin", "operator", "bound", "submitter", "viewer"}
+EDITORS = {"admin", "operator"}
+INSIDE = {*EDITORS, "bound"}  # what is done to what lies in the bound queue
+SUBMITTERS = {*INSIDE, "submitter"}
+WORKERS = {"admin", "agent"}
+ALL = {*READERS, "metrics", "join", "agent", "other agent", "elsewhere"}
+
+# Who may, by method and path; the calls are about the agent a0, its job, and the queue /films.
+MAY: dict[str, set[str]] = {
+    "POST /jobqueues": INSIDE,
+    "GET /jobqueues": READERS,
+    "GET /jobqueues/tree": READERS,
+    "GET /jobqueues/{jobqueue_id}": READERS,
+    "PATCH /jobqueues/{jobqueue_id}": INSIDE,
+    "DELETE /jobqueues/{jobqueue_id}": INSIDE,
+    "POST /jobs": SUBMITTERS,
+    "POST /jobs/batch": SUBMITTERS,
+    "GET /jobs": READERS,
+    "GET /jobs/{job_id}": {*READERS, "agent"},
+    "PATCH /jobs/{job_id}": SUBMITTERS,
+    "DELETE /jobs/{job_id}": SUBMITTERS,
+    "POST /jobs/{job_id}/pause": SUBMITTERS,
+    "POST /jobs/{job_id}/resume": SUBMITTERS,
+    "POST /jobs/{job_id}/rerun": SUBMITTERS,
+    "POST /jobs/{job_id}/rerun-failed": SUBMITTERS,
+    "GET /jobs/{job_id}/tasks": {*READERS, "agent"},
+    "GET /tasks/{task_id}": {*READERS, "agent"},
+    "POST /agents": {*EDITORS, "join", "agent"},
+    "GET /agents": READERS,
+    "GET /agents/{agent_id}": {*READERS, "agent"},
+    "PATCH /agents/{agent_id}": {*EDITORS, "agent"},
+    "DELETE /agents/{agent_id}": EDITORS,
+    "POST /agents/{agent_id}/heartbeat": WORKERS,
+    "POST /assign": WORKERS,
+    "POST /assignments/{assignment_id}/results": WORKERS,
+    "POST /assignments/{assignment_id}/release": WORKERS,
+    "GET /history": READERS,
+    "POST /tokens": {"admin"},
+    "GET /tokens": {"admin"},
+    "DELETE /tokens/{token_id}": {"admin"},
+    "GET /metrics": {*EDITORS, "bound", "metrics"},
+}
+# A token that is bound to another queue reads all the same.
+MAY = {
+    route: who | ({"elsewhere"} if ("bound" in who and who >= READERS) or route == "GET /metrics"
+                  else set())
+    for route, who in MAY.items()
+}  # fmt: skip
+
+
+def bodies(place: "Place") -> dict[str, Any]:
+    shot = {"title": "more", "start": 1, "end": 1, "queue": "/films"}
+    agent = {"id": place.ids["agent_id"], "hostname": "a0"}
+    return {
+        "POST /jobqueues": {"name": "below", "parent": "/films"},
+        "PATCH /jobqueues/{jobqueue_id}": {"weight": 11},
+        "POST /jobs": shot,
+        "POST /jobs/batch": {"jobs": [shot]},
+        "PATCH /jobs/{job_id}": {"weight": 11},
+        "POST /agents": agent,
+        "PATCH /agents/{agent_id}": {"state": "offline"},
+        "POST /assign": {"agent_id": place.ids["agent_id"]},
+        "POST /assignments/{assignment_id}/results": {
+            "results": [{"task_id": place.ids["task_id"], "state": "running", "progress": 0.5}]
+        },
+        "POST /tokens": {"role": "viewer", "name": "eve"},
+    }
+
+
+@dataclass
+class Place:
+    client: httpx.AsyncClient
+    tokens: dict[str, str] = field(default_factory=dict)
+    ids: dict[str, Any] = field(default_factory=dict)
+
+    async def call(self, route: str, headers: dict[str, str]) -> httpx.Response:
+        method, _, path = route.partition(" ")
+        del self.client.headers["Authorization"]
+        try:
+            body = bodies(self).get(route)
+            url = path.format(**self.ids)
+            return await self.client.request(method, url, json=body, headers=headers)
+        finally:
+            self.client.headers.update(AUTH)
+
+
+@pytest.fixture
+async def place(farm: Farm, app: FastAPI) -> Place:
+    """A queue with a job that a submitter submitted and an agent holds; a token of every kind."""
+    client, place = farm.client, Place(farm.client)
+    films = (await farm.queue("/films"))["id"]
+    inner = (await farm.queue("/films/inner"))["id"]
+    elsewhere = (await farm.queue("/elsewhere"))["id"]
+    for role in ("operator", "submitter", "viewer", "metrics", "join"):
+        place.tokens[role] = await made(client, role)
+    place.tokens["bound"] = await made(client, "operator", job_queue_id=films)
+    place.tokens["elsewhere"] = await made(client, "operator", job_queue_id=elsewhere)
+    place.tokens["admin"] = await made(client, "admin")
+    join = bearer(place.tokens["join"])
+    for name in ("agent", "other agent"):
+        body = {"hostname": name.replace(" ", "-")}
+        joined = (await client.post("/agents", json=body, headers=join)).json()
+        place.tokens[name] = joined["token"]
+        place.ids.setdefault("agent_id", joined["id"])
+    shot = {"title": "shot", "start": 1, "end": 9, "queue": "/films/inner"}
+    job = await client.post("/jobs", json=shot, headers=bearer(place.tokens["submitter"]))
+    held = await client.post("/assign", json={}, headers=bearer(place.tokens["agent"]))
+    listed = (await client.get("/tokens?role=metrics")).json()["items"]
+    ids: dict[str, Any] = {
+        "jobqueue_id": inner,
+        "job_id": job.json()["id"],
+        "assignment_id": held.json()["id"],
+        "task_id": held.json()["tasks"][0]["id"],
+        "token_id": listed[0]["id"],
+    }
+    place.ids.update(ids)
+    assert app.state.desk.waiting == 0
+    return place
+
+
+def routes() -> Iterator[str]:
+    app = create_app(Settings(), "postgresql+asyncpg://")
+    for path, methods in app.openapi()["paths"].items():
+        yield from (f"{method.upper()} {path}" for method in methods if path not in OPEN)
+
+
+def test_every_route_is_in_the_matrix() -> None:
+    assert sorted(routes()) == sorted(MAY)
+
+
+def test_the_document_says_which_routes_need_a_token() -> None:
+    document = create_app(Settings(), "postgresql+asyncpg://").openapi()
+    assert document["components"]["securitySchemes"]["token"]["scheme"] == "bearer"
+    for path, methods in document["paths"].items():
+        for operation in methods.values():
+            needed = path not in OPEN
+            assert (operation.get("security") == [{"token": []}]) is needed, path
+            assert ({"401", "403", "429"} <= operation["responses"].keys()) is needed, path
+
+
+def test_no_route_is_hidden_from_the_document() -> None:
+    app = create_app(Settings(), "postgresql+asyncpg://")
+    hidden = {
+        route.path
+        for route in app.routes
+        if isinstance(route, APIRoute) and not route.include_in_schema
+    }
+    assert hidden <= OPEN
+
+
+def tampered(token: str) -> str:
+    return token[:-1] + ("a" if token[-1] != "a" else "b")
+
+
+NOTHING: dict[str, str] = {}
+
+
+@pytest.mark.parametrize("route", MAY)
+async def test_nobody_comes_in_without_a_valid_token(place: Place, route: str) -> None:
+    ended = place.tokens["viewer"]
+    await place.client.delete(f"/tokens/{ended.split('_')[2]}")
+    for headers in (
+        NOTHING,
+        {"Authorization": "Basic YTpi"},
+        bearer("no-token"),
+        bearer(tampered(place.tokens["admin"])),
+        bearer(place.tokens["admin"].replace("fq_admin_", "fq_viewer_")),
+        bearer(ended),
+    ):
+        answer = await place.call(route, headers)
+        assert (answer.status_code, answer.json()["code"]) == (401, "unauthorized"), headers
+        assert answer.headers["www-authenticate"] == "Bearer"
+
+
+@pytest.mark.parametrize(("route", "who"), list(product(MAY, sorted(ALL))))
+async def test_each_may_what_is_its_and_nothing_else(place: Place, route: str, who: str) -> None:
+    answer = await place.call(route, bearer(place.tokens[who]))
+    if who in MAY[route]:
+        assert answer.status_code < 400 or answer.status_code == 409, answer.text
+    else:
+        assert answer.status_code == 403, answer.text
+        assert answer.json()["code"] in REFUSALS
+
+
+REFUSALS = {"forbidden", "other_subtree", "other_agent", "others_job", "not_its_work"}
