@@ -259,6 +259,7 @@ def _request(
         call.path,
         params=call.params,
         json=call.body,
+        headers=call.headers,
         # The service may hold a poll open for as long as it was asked to.
         timeout=httpx.Timeout(timeout, read=timeout + call.patience),
     )

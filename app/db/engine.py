@@ -28,7 +28,7 @@ AWAY = (
 CHANNEL = "farmqueue"
 
 # The newest revision under alembic/versions, which these tables are.
-HEAD = "0004"
+HEAD = "0006"
 
 _LOCK = text("SELECT (SELECT version_num FROM alembic_version), pg_advisory_xact_lock(:key)")
 
