@@ -54,7 +54,7 @@ async def test_a_silent_agent_is_offline_and_its_tasks_wait_again(
 
 
 async def test_the_service_looks_for_silent_agents_by_itself(database: str) -> None:
-    app = create_app(Settings(reap_seconds=0.05), database)
+    app = create_app(Settings(reap_seconds=0.05, lease_seconds=1), database)
     async with (
         app.router.lifespan_context(app),
         httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://farm") as client,
