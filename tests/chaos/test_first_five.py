@@ -83,6 +83,21 @@ async def test_results_whose_answer_was_lost_are_counted_once(stage: Maker) -> N
         await invariants.hold(on)
 
 
+async def test_a_submission_whose_answer_was_lost_is_the_same_job_again(stage: Maker) -> None:
+    async with stage() as on:
+        key = {"Idempotency-Key": f"{on.chance.random()}"}
+        body = {"title": "shot", "frames": "1-4"}
+        on.replicas[0].door.lose_answers(b"POST /jobs")
+        async with client(on.urls[0]) as one, client(on.urls[1]) as two:
+            assert (await on.ledger.post(one, "/jobs", body, **key)).status is None
+            again = await on.ledger.post(two, "/jobs", body, **key)
+        assert again.status == 201
+        assert again.answer is not None
+        [job] = await on.postgres.fetch("SELECT id FROM jobs")
+        assert again.answer["id"] == job["id"]
+        await invariants.hold(on)
+
+
 async def test_a_crew_whose_answers_get_lost_at_random_does_each_task_once(stage: Maker) -> None:
     async with stage() as on:
         ids = await enlist(on, 24)
@@ -235,8 +250,8 @@ async def test_32_agents_never_pass_a_limit_that_is_lowered_under_a_queue_that_m
             over.set()
             await asyncio.gather(*editors)
             at_work.check()
-            await on.farm.set_job("shot", paused=True)
-            await on.farm.set_job("other", paused=True)
+            await on.farm.set_job("shot", maximum_agents=0)
+            await on.farm.set_job("other", maximum_agents=0)
             await at_work.finish()
         replay = await invariants.hold(on)
         assert replay.made > 50
