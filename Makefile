@@ -51,6 +51,10 @@ run: $(VENV)/.run ## the service alone, settings from FARMQUEUE_*
 test: $(VENV)/.dev ## the whole test suite, with its own PostgreSQL
 	@$(BIN)/python -m pytest -n 2 $(ARGS)
 
+.PHONY: chaos
+chaos: $(VENV)/.dev ## every fault of docs/faults.md; FARMQUEUE_CHAOS_SEED=… draws the same again
+	@$(BIN)/python -m pytest -m "chaos or not chaos" tests/chaos $(ARGS)
+
 check: fmt-check lint types imports migrations-lint test ## what CI runs
 
 fmt: $(VENV)/.dev ## format the code

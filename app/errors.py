@@ -234,11 +234,15 @@ def _dotted(loc: Sequence[int | str]) -> str:
 
 
 async def _database(request: Request, failed: Exception) -> Response:
-    """The database is away, or a lock was not to be had in time: nothing was stored."""
+    """The database is away, or a lock was not to be had in time.
+
+    A connection may break between a commit and the word of it: only the server's own refusal says
+    that nothing was stored.
+    """
     if not _passing(failed):
         return await _unexpected(request, failed)
     log.warning("database_unavailable", path=request.url.path, error=str(failed).split("\n")[0])
-    away = Unavailable("the database is away or busy; nothing was stored: try again")
+    away = Unavailable("the database is away or busy: look whether it was stored, or try again")
     return await _refusal(request, away)
 
 

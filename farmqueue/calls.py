@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Generic, Literal, TypeVar, Unpack
 from urllib.parse import quote
+from uuid import uuid4
 
 from farmqueue.model import (
     Agent,
@@ -51,6 +52,7 @@ class Call(Generic[T]):
     params: Mapping[str, str | int] | None = None
     body: Any = None
     patience: float = 0.0
+    headers: Mapping[str, str] | None = None
 
     def after(self, cursor: str) -> "Call[T]":
         """The same list from the given cursor on."""
@@ -109,7 +111,7 @@ def delete_queue(queue_id: int) -> Call[None]:
 
 def submit(title: str, **fields: Unpack[JobFields]) -> Call[Job]:
     """Submit a job."""
-    return Call("POST", "/jobs", body={"title": title, **fields})
+    return Call("POST", "/jobs", body={"title": title, **fields}, headers=_key())
 
 
 def submit_all(jobs: Sequence[Mapping[str, Any]]) -> Call[SubmittedJobs]:
@@ -117,7 +119,7 @@ def submit_all(jobs: Sequence[Mapping[str, Any]]) -> Call[SubmittedJobs]:
 
     A job may wait for earlier ones: `after` holds their places in the list, from 0.
     """
-    return Call("POST", "/jobs/batch", body={"jobs": list(jobs)})
+    return Call("POST", "/jobs/batch", body={"jobs": list(jobs)}, headers=_key())
 
 
 def jobs(
@@ -281,3 +283,8 @@ def ready() -> Call[Json]:
 
 def _given(**fields: Any) -> Json:
     return {name: value for name, value in fields.items() if value is not None}
+
+
+def _key() -> dict[str, str]:
+    """A header of its own for each call, by which the service knows it again."""
+    return {"Idempotency-Key": str(uuid4())}

@@ -286,7 +286,10 @@ def _request(
         call.path,
         params=call.params,
         json=call.body,
-        headers={"Authorization": f"Bearer {token}"} if token else {},
+        headers={
+            **({"Authorization": f"Bearer {token}"} if token else {}),
+            **(call.headers or {}),
+        },
         # The service may hold a poll open for as long as it was asked to.
         timeout=httpx.Timeout(timeout, read=timeout + call.patience),
     )

@@ -25,7 +25,7 @@ def service(database: str, log: Path, **settings: object) -> Iterator[str]:
 def running_service(database: str, log: Path, **settings: object) -> Iterator[tuple[str, int]]:
     """The same, with its process id."""
     with _process(log, _on(database) | settings) as (process, url, _):
-        _until_ready(process, url, log)
+        until_ready(process, url, log)
         yield url, process.pid
 
 
@@ -35,7 +35,7 @@ def services(database: str, logs: list[Path], **settings: object) -> Iterator[li
     with ExitStack() as running:
         started = [running.enter_context(_process(log, _on(database) | settings)) for log in logs]
         for process, url, log in started:
-            _until_ready(process, url, log)
+            until_ready(process, url, log)
         yield [url for _, url, _ in started]
 
 
@@ -43,7 +43,7 @@ def services(database: str, logs: list[Path], **settings: object) -> Iterator[li
 def embedded_service(data: Path, log: Path) -> Iterator[subprocess.Popen[bytes]]:
     """A process that serves the embedded database under `data`, once it is ready."""
     with _process(log, {"data_dir": data}) as (process, url, _):
-        _until_ready(process, url, log)
+        until_ready(process, url, log)
         yield process
 
 
@@ -53,14 +53,7 @@ Started = tuple[subprocess.Popen[bytes], str, Path]
 @contextmanager
 def _process(log: Path, settings: dict[str, object]) -> Iterator[Started]:
     port = free_port()
-    told = {f"FARMQUEUE_{name.upper()}": str(value) for name, value in settings.items()}
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "farmqueue", "serve"],
-            env={**os.environ, "FARMQUEUE_PORT": str(port), **told},
-            stdout=output,
-            stderr=subprocess.STDOUT,
-        )
+    process = spawn(log, settings | {"port": port})
     try:
         yield process, f"http://127.0.0.1:{port}", log
     finally:
@@ -68,7 +61,21 @@ def _process(log: Path, settings: dict[str, object]) -> Iterator[Started]:
         process.wait(START_SECONDS)
 
 
-def _until_ready(process: subprocess.Popen[bytes], url: str, log: Path) -> None:
+def spawn(
+    log: Path, settings: dict[str, object], environ: dict[str, str] | None = None
+) -> subprocess.Popen[bytes]:
+    """A process with these settings, its log added to what is there; the caller ends it."""
+    told = {f"FARMQUEUE_{name.upper()}": str(value) for name, value in settings.items()}
+    with log.open("ab") as output:
+        return subprocess.Popen(
+            [sys.executable, "-m", "farmqueue", "serve"],
+            env={**os.environ, **told, **(environ or {})},
+            stdout=output,
+            stderr=subprocess.STDOUT,
+        )
+
+
+def until_ready(process: subprocess.Popen[bytes], url: str, log: Path) -> None:
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline:
         if process.poll() is not None:

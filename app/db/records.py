@@ -91,6 +91,19 @@ class Change(Table):
     tokens: Mapped[list[int] | None] = mapped_column(ARRAY(BigInteger))
 
 
+class IdempotencyKey(Table):
+    """A submission that was answered, for a day: the same again gets the same answer."""
+
+    __tablename__ = "idempotency_keys"
+    __table_args__ = (Index("ix_idempotency_keys_made_at", "made_at"),)
+
+    caller: Mapped[str] = mapped_column(Text, primary_key=True)
+    key: Mapped[str] = mapped_column(Text, primary_key=True)
+    digest: Mapped[str] = mapped_column(Text)
+    answer: Mapped[str | None] = mapped_column(Text)
+    made_at: Mapped[datetime] = mapped_column(Timestamp, server_default=func.clock_timestamp())
+
+
 class ChangesKept(Table):
     """One row: changes of transactions before `since` are gone, those before `next` go next."""
 

@@ -93,6 +93,10 @@ WITH lowest AS MATERIALIZED (
 DELETE FROM assignments a USING lowest l WHERE a.id = l.id AND l.ended_at < $1
 """
 
+_FORGET_KEYS = """
+DELETE FROM idempotency_keys WHERE made_at < clock_timestamp() - interval '24 hours'
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class Partition:
@@ -146,7 +150,10 @@ async def keep(connection: asyncpg.Connection, days: int, today: date | None = N
     What fails is in the log, and hinders nothing else.
     """
     today = today or await connection.fetchval(_TODAY)
-    done = [await _tried("make", lambda: _make_ahead(connection, today))]
+    done = [
+        await _tried("make", lambda: _make_ahead(connection, today)),
+        await _tried("keys", lambda: _forget_keys(connection)),
+    ]
     if days > 0:
         before = midnight(today - timedelta(days=days))
         done.append(await _tried("drop", lambda: _drop_old(connection, before)))
@@ -237,3 +244,9 @@ async def _forget_assignments(connection: asyncpg.Connection, before: datetime) 
             return False
         tag = await connection.execute(_FORGET_ASSIGNMENTS, before, ASSIGNMENTS_A_ROUND)
     return str(tag) != "DELETE 0"
+
+
+async def _forget_keys(connection: asyncpg.Connection) -> bool:
+    """Submissions are recognised for a day."""
+    await connection.execute(_FORGET_KEYS)
+    return False

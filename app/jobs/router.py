@@ -1,5 +1,6 @@
 """Routes of jobs and their tasks."""
 
+from functools import partial
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query
@@ -12,6 +13,7 @@ from app.fields import Cursor, Fullpath, Id, Limit, Page, PathId, page_of
 from app.jobqueues.service import ROOT
 from app.jobs import reading, service, submission, tasks
 from app.jobs.allowed import must_read
+from app.jobs.once import Key, once
 from app.jobs.schemas import Job, JobBatch, JobChange, JobCreate, Pause, Submitted, Task
 from app.policy.states import JobState, TaskState
 from app.policy.task_ids import split
@@ -25,12 +27,14 @@ TaskCursor = Annotated[Cursor, Query(description="`next` of the page before: a t
 
 
 @router.post("/jobs", status_code=201, dependencies=SUBMITS, summary="Submit a job")
-async def submit(asked: JobCreate, connection: Transaction, caller: Asking) -> Job:
+async def submit(asked: JobCreate, connection: Transaction, caller: Asking, key: Key = None) -> Job:
     """Its frames are given by `start`, `end` and `by`, or by `frames`; tiles multiply them.
 
-    A job has at most 1,000,000 tasks. An unknown queue or parent is a 422.
+    A job has at most 1,000,000 tasks. An unknown queue or parent is a 422, and so is an
+    `Idempotency-Key` that came with another body before.
     """
-    return await submission.submit(connection, asked, caller)
+    work = partial(submission.submit, connection, asked, caller)
+    return await once(connection, key, caller, asked, Job, work)
 
 
 @router.post(
@@ -39,12 +43,18 @@ async def submit(asked: JobCreate, connection: Transaction, caller: Asking) -> J
     dependencies=SUBMITS,
     summary="Submit up to 1,000 jobs, all or none",
 )
-async def submit_batch(asked: JobBatch, connection: Transaction, caller: Asking) -> Submitted:
+async def submit_batch(
+    asked: JobBatch, connection: Transaction, caller: Asking, key: Key = None
+) -> Submitted:
     """The jobs come back in the order given; an error names the job's place, from 0.
 
     A job may wait for earlier ones of the same batch: `after` holds their places.
     """
-    return Submitted(items=await submission.submit_batch(connection, asked.jobs, caller))
+
+    async def work() -> Submitted:
+        return Submitted(items=await submission.submit_batch(connection, asked.jobs, caller))
+
+    return await once(connection, key, caller, asked, Submitted, work)
 
 
 @router.get("/jobs", dependencies=READS, summary="List jobs, by id")

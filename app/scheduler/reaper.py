@@ -11,6 +11,7 @@ from app.db.engine import AWAY, lock_farm
 from app.errors import AppError
 from app.policy.states import EndedBecause
 from app.scheduler import feed, lease_store
+from app.scheduler.contact import Contact
 from app.scheduler.ending import take_back
 from app.settings import Settings
 
@@ -18,16 +19,25 @@ log = structlog.get_logger()
 
 
 async def reap_for_ever(engine: AsyncEngine, settings: Settings) -> None:
+    contact = Contact(settings.lease_seconds, settings.reap_seconds)
     while True:
         await asyncio.sleep(settings.reap_seconds)
         try:
-            async with engine.begin() as connection:
-                await reap(connection, settings)
-            async with engine.begin() as connection:
-                await feed.forget_old(connection)
+            await _round(engine, settings, contact)
             metrics.REAPED.set_to_current_time()
         except (SQLAlchemyError, AppError, *AWAY) as failed:
+            contact.lost()
             log.warning("reaper_failed", error=str(failed).split("\n")[0])
+
+
+async def _round(engine: AsyncEngine, settings: Settings, contact: Contact) -> None:
+    """Whoever was silent while nobody could be heard is given time to call first."""
+    async with engine.begin() as connection:
+        await feed.forget_old(connection)
+    contact.reached()
+    if contact.trusted:
+        async with engine.begin() as connection:
+            await reap(connection, settings)
 
 
 async def reap(connection: AsyncConnection, settings: Settings) -> int:

@@ -3,10 +3,12 @@
 import json
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
+import stamina
 import typer
 
+from farmqueue import calls
 from farmqueue.cli import submit_options as option
 from farmqueue.cli.connection import connected
 from farmqueue.cli.options import (
@@ -22,9 +24,14 @@ from farmqueue.cli.options import (
 )
 from farmqueue.cli.output import print_json
 from farmqueue.client import Client
+from farmqueue.errors import Unavailable
 from farmqueue.model import Job
 
 Fields = dict[str, Any]
+Answer = TypeVar("Answer")
+
+ATTEMPTS = 4
+PATIENCE = 30  # seconds
 
 
 def submit(
@@ -128,8 +135,16 @@ def _jobs_in(content: Any) -> Fields | list[Fields]:
 def _send(client: Client, jobs: Fields | list[Fields]) -> Job | list[Job]:
     """Submit a job, or all jobs of a list at once; a list is answered by a list."""
     if isinstance(jobs, list):
-        return client.submit_all(jobs)["items"]
-    return client.submit(jobs.pop("title", ""), **jobs)
+        return _again(client, calls.submit_all(jobs))["items"]
+    return _again(client, calls.submit(jobs.pop("title", ""), **jobs))
+
+
+def _again(client: Client, call: calls.Call[Answer]) -> Answer:
+    """Send it until it is answered, a few times: its key lets the service know it again."""
+    for attempt in stamina.retry_context(on=Unavailable, attempts=ATTEMPTS, timeout=PATIENCE):
+        with attempt:
+            return client.send(call)
+    raise AssertionError("the last attempt raises or returns")
 
 
 def _print(submitted: Job | list[Job], as_json: bool) -> None:

@@ -115,7 +115,7 @@ async def test_work_that_is_taken_from_a_disabled_agent_is_no_lost_lease(farm: F
 
 
 async def test_the_service_looks_for_silent_agents_by_itself(database: str) -> None:
-    app = create_app(Settings(reap_seconds=0.05), database)
+    app = create_app(Settings(reap_seconds=0.05, lease_seconds=1), database)
     async with (
         app.router.lifespan_context(app),
         httpx.AsyncClient(

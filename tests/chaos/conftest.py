@@ -1,0 +1,43 @@
+"""A seed that can be given, a cluster to copy, and a stage for each test."""
+
+import os
+import random
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.chaos.postgres import make_cluster
+from tests.chaos.stage import Maker
+
+SHM = Path("/dev/shm")  # noqa: S108  # memory, where there is such a thing
+SEED = int(os.environ.get("FARMQUEUE_CHAOS_SEED") or random.SystemRandom().randrange(10**9))
+
+
+def pytest_report_header() -> str:
+    return f"chaos: FARMQUEUE_CHAOS_SEED={SEED}"
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[Path]:
+    """Data of a server that is stopped, with the newest schema."""
+    where = SHM if SHM.is_dir() else None
+    with tempfile.TemporaryDirectory(dir=where, prefix="fqc") as home:
+        yield make_cluster(Path(home))
+
+
+@pytest.fixture
+def chance(request: pytest.FixtureRequest) -> random.Random:
+    """Each test draws from the seed in its own way; pytest shows it where the test fails."""
+    seed = f"{SEED} {request.node.name}"
+    print(f"FARMQUEUE_CHAOS_SEED={SEED}")  # noqa: T201
+    return random.Random(seed)
+
+
+@pytest.fixture
+def stage(cluster: Path, chance: random.Random, tmp_path: Path) -> Iterator[Maker]:
+    """How a test sets up its servers, services and proxies."""
+    where = SHM if SHM.is_dir() else None
+    with tempfile.TemporaryDirectory(dir=where, prefix="fqc") as home:
+        yield Maker(cluster, Path(home), tmp_path, chance)

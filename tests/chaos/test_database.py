@@ -1,0 +1,113 @@
+"""The database goes away, is killed, loses words on the way, and comes back."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+
+from tests.chaos import invariants
+from tests.chaos.clients import client
+from tests.chaos.crew import Crew, crew
+from tests.chaos.stage import Maker, Stage
+from tests.chaos.test_first_five import enlist
+
+pytestmark = [pytest.mark.chaos, pytest.mark.timeout(300)]
+
+BACK_SECONDS = 5
+LEASE = 2
+
+BACKENDS = "SELECT pid FROM pg_stat_activity WHERE application_name = 'farmqueue'"
+
+
+@asynccontextmanager
+async def at_work(on: Stage, agents: int = 24, effort: float = 0.1) -> AsyncIterator[Crew]:
+    """Agents with much to do; at the end all of it is done and everything holds."""
+    ids = await enlist(on, agents)
+    for number in range(8):
+        await on.farm.job(f"shot {number}", tasks=60, batch=3, requeue=-1)
+    async with crew(ids, on.urls, on.ledger, on.chance, effort=effort) as working:
+        yield working
+        while not await invariants.all_done(on):
+            working.check()
+            await asyncio.sleep(0.1)
+        await working.finish()
+    await invariants.hold(on)
+
+
+async def test_a_database_away_for_twice_the_lease_takes_no_work_from_who_lived(
+    stage: Maker,
+) -> None:
+    async with stage(lease_seconds=LEASE, lock_timeout_seconds=1) as on:
+        ids = await enlist(on, 12)
+        await on.farm.job("shot", tasks=12)
+        async with crew(ids, on.urls, on.ledger, on.chance, effort=8 * LEASE) as working:
+            while any(agent.held is None for agent in working.agents):
+                await asyncio.sleep(0.05)
+            held = {agent.id: agent.held for agent in working.agents}
+            await asyncio.sleep(LEASE + 1)  # the reaper trusts its silence by now
+            on.postgres.stop("immediate")
+            await asyncio.sleep(2 * LEASE)
+            assert {agent.id: agent.held for agent in working.agents} == held
+            on.postgres.start()
+            await on.until_ready()
+            await asyncio.sleep(2 * LEASE)
+            assert await invariants.made(on, "assignment.ended") == []
+            await working.finish()
+        await invariants.hold(on)
+        assert await invariants.all_done(on)
+
+
+async def test_what_was_acknowledged_survives_a_server_that_is_killed(stage: Maker) -> None:
+    async with stage() as on, at_work(on):
+        for _ in range(2):
+            await asyncio.sleep(on.chance.uniform(0.3, 1.5))
+            on.postgres.stop("immediate")
+            await asyncio.sleep(on.chance.uniform(0, 1))
+            on.postgres.start()
+            assert await on.until_ready() < BACK_SECONDS
+
+
+async def test_a_lost_reply_to_commit_is_resolved_from_the_database(stage: Maker) -> None:
+    async with stage() as on, at_work(on):
+        for _ in range(6):
+            way = on.chance.choice(on.replicas).database
+            lost = way.lost
+            way.lose_answers(b"COMMIT")
+            while way.lost == lost and not await invariants.all_done(on):
+                await asyncio.sleep(0.02)
+        assert sum(replica.database.lost for replica in on.replicas) > 0
+        on.heal()
+
+
+async def test_a_submission_whose_commit_was_not_heard_of_is_the_same_job_again(
+    stage: Maker,
+) -> None:
+    async with stage(replicas=1) as on, client(on.urls[0]) as http:
+        key = {"Idempotency-Key": "once"}
+        body = {"title": "shot", "frames": "1"}
+        first = None
+        way = on.replicas[0].database
+        way.lose_answers(b"COMMIT", times=1_000)
+        while first is None or first.status == 201:
+            first = await on.ledger.post(http, "/jobs", body, **key)
+        assert first.status == 503
+        way.heal()
+        again = await on.ledger.post(http, "/jobs", body, **key)
+        assert again.status == 201
+        assert len(await on.postgres.fetch("SELECT id FROM jobs")) == 1
+        on.heal()
+        await invariants.hold(on)
+
+
+async def test_backends_that_are_terminated_or_killed_come_back_within_seconds(
+    stage: Maker,
+) -> None:
+    async with stage() as on, at_work(on):
+        await asyncio.sleep(on.chance.uniform(0.3, 1))
+        await on.postgres.fetch(BACKENDS.replace("pid", "pg_terminate_backend(pid)", 1))
+        assert await on.until_ready() < BACK_SECONDS
+        await asyncio.sleep(on.chance.uniform(0.3, 1))
+        victim = on.chance.choice(await on.postgres.fetch(BACKENDS))
+        on.postgres.kill_backend(victim["pid"])
+        assert await on.until_ready() < BACK_SECONDS

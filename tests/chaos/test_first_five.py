@@ -1,0 +1,296 @@
+"""Lost answers, frozen agents, the reaper against the last result, limits, polls that hang up."""
+
+import asyncio
+import itertools
+import os
+import random
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+import psutil
+
+from tests.chaos import invariants
+from tests.chaos.clients import client
+from tests.chaos.crew import crew
+from tests.chaos.stage import Maker, Stage
+from tests.farm import Json
+
+LEASE = 1.5
+
+
+async def enlist(stage: Stage, number: int) -> list[str]:
+    """Agents that the farm knows."""
+    return [(await stage.farm.agent(f"a{at}"))["id"] for at in range(number)]
+
+
+async def finish(stage: Stage, ids: list[str], urls: list[str] | None = None) -> None:
+    """Let agents do all that is left."""
+    async with crew(ids, urls or stage.urls, stage.ledger, stage.chance) as at_work:
+        while not await invariants.all_done(stage):
+            at_work.check()
+            await asyncio.sleep(0.1)
+        await at_work.finish()
+
+
+def done(held: Json) -> list[Json]:
+    return [{"task_id": task["id"], "state": "done"} for task in held["tasks"]]
+
+
+async def test_an_assignment_whose_answer_was_lost_is_given_again_and_counted_once(
+    stage: Maker,
+) -> None:
+    async with stage() as on:
+        [agent, *_] = ids = await enlist(on, 2)
+        await on.farm.job("shot", tasks=4, batch=2)
+        door = on.replicas[0].door
+        door.lose_answers(b"POST /assign")
+        async with client(on.urls[0]) as one, client(on.urls[1]) as two:
+            assert (await on.ledger.post(one, "/assign", {"agent_id": agent})).status is None
+            assert door.lost == 1
+            [row] = await invariants.made(on, "assignment.made")
+            again = await on.ledger.post(two, "/assign", {"agent_id": agent})
+        assert again.answer is not None
+        assert again.answer["id"] == row["assignment_id"]
+        assert (await on.farm.see_job("shot"))["assigned_agents"] == 1
+        await finish(on, ids)
+        await invariants.hold(on)
+
+
+async def test_results_whose_answer_was_lost_are_counted_once(stage: Maker) -> None:
+    async with stage() as on:
+        [agent, *_] = ids = await enlist(on, 2)
+        await on.farm.job("shot", tasks=4, batch=2)
+        door = on.replicas[0].door
+        async with client(on.urls[0]) as one, client(on.urls[1]) as two:
+            held = (await on.ledger.post(one, "/assign", {"agent_id": agent})).answer
+            assert held is not None
+            report = f"/assignments/{held['id']}/results", {"results": done(held)}
+            door.lose_answers(b"/results")
+            assert (await on.ledger.post(one, *report)).status is None
+            assert (await on.farm.see_job("shot"))["tasks"]["done"] == 2
+            assert (await on.ledger.post(two, *report)).status == 200
+            asks = {"agent_id": agent, "results": done(held), "assignment_id": held["id"]}
+            door.lose_answers(b"POST /assign")
+            assert (await on.ledger.post(one, "/assign", asks)).status is None
+            assert (await on.ledger.post(two, "/assign", asks)).status == 200
+        assert door.lost == 2
+        assert (await on.farm.see_job("shot"))["tasks"]["done"] == 2
+        await finish(on, ids)
+        await invariants.hold(on)
+
+
+async def test_a_submission_whose_answer_was_lost_is_the_same_job_again(stage: Maker) -> None:
+    async with stage() as on:
+        key = {"Idempotency-Key": f"{on.chance.random()}"}
+        body = {"title": "shot", "frames": "1-4"}
+        on.replicas[0].door.lose_answers(b"POST /jobs")
+        async with client(on.urls[0]) as one, client(on.urls[1]) as two:
+            assert (await on.ledger.post(one, "/jobs", body, **key)).status is None
+            again = await on.ledger.post(two, "/jobs", body, **key)
+        assert again.status == 201
+        assert again.answer is not None
+        [job] = await on.postgres.fetch("SELECT id FROM jobs")
+        assert again.answer["id"] == job["id"]
+        await invariants.hold(on)
+
+
+async def test_a_crew_whose_answers_get_lost_at_random_does_each_task_once(stage: Maker) -> None:
+    async with stage() as on:
+        ids = await enlist(on, 24)
+        for number in range(6):
+            await on.farm.job(f"shot {number}", tasks=30, batch=3, requeue=-1)
+        for replica in on.replicas:
+            replica.door.loses = lambda _: on.chance.random() < 0.1
+        await finish(on, ids)
+        assert sum(replica.door.lost for replica in on.replicas) > 5
+        on.heal()
+        await invariants.hold(on)
+        assert await invariants.all_done(on)
+
+
+async def test_the_work_of_an_agent_frozen_past_its_lease_goes_elsewhere_and_stays_there(
+    stage: Maker,
+) -> None:
+    async with stage(lease_seconds=LEASE) as on:
+        frozen, other = ids = await enlist(on, 2)
+        await on.farm.job("shot", tasks=1)
+        async with client(on.urls[0]) as one, client(on.urls[1]) as two:
+            held = (await on.ledger.post(one, "/assign", {"agent_id": frozen})).answer
+            assert held is not None
+            went = await on.ledger.post(two, "/assign", {"agent_id": other, "wait": 30})
+            assert went.answer is not None
+            assert went.answer["tasks"][0]["id"] == held["tasks"][0]["id"]
+            late = await on.ledger.post(
+                one, f"/assignments/{held['id']}/results", {"results": done(held)}
+            )
+            assert late.status == 409
+            # It asks anew and works on something else: a late release is of the old work only.
+            await on.farm.job("next", tasks=1)
+            anew = (await on.ledger.post(one, "/assign", {"agent_id": frozen})).answer
+            assert anew is not None
+            release = f"/assignments/{held['id']}/release"
+            assert (await on.ledger.post(one, release, {})).status == 409
+            kept = (await on.ledger.post(one, "/assign", {"agent_id": frozen})).answer
+            assert kept is not None
+            assert kept["id"] == anew["id"]
+        [ended] = [
+            row
+            for row in await invariants.made(on, "assignment.ended")
+            if row["assignment_id"] == held["id"]
+        ]
+        assert ended["detail"]["because"] == "lease_lost"
+        await finish(on, ids)
+        await invariants.hold(on)
+
+
+@contextmanager
+def agent_process(url: str, state: Path, log: Path) -> Iterator[subprocess.Popen[bytes]]:
+    words = ["--url", url, "--state-dir", str(state), "--wait", "1"]
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "farmqueue", "agent", *words], stderr=output
+        )
+    try:
+        yield process
+    finally:
+        process.send_signal(signal.SIGCONT)
+        process.terminate()
+        process.wait(60)
+
+
+async def test_an_agent_process_that_was_frozen_ends_the_work_that_it_lost(
+    stage: Maker, tmp_path: Path
+) -> None:
+    async with stage(lease_seconds=2) as on:
+        file = tmp_path / "pid"
+        script = "import os,sys,time;open(sys.argv[1],'w').write(str(os.getpid()));time.sleep(600)"
+        command = [sys.executable, "-c", script, str(file)]
+        await on.farm.job("shot", tasks=1, data={"command": command})
+        log = tmp_path / "agent.log"
+        with agent_process(on.urls[0], tmp_path / "state", log) as process:
+            while not (file.exists() and file.read_text()):
+                await asyncio.sleep(0.05)
+            rendering = int(file.read_text())
+            os.kill(process.pid, signal.SIGSTOP)
+            [other] = await enlist(on, 1)
+            async with client(on.urls[1]) as http:
+                asks = {"agent_id": other, "wait": 60}
+                held = (await on.ledger.post(http, "/assign", asks)).answer
+            assert held is not None
+            os.kill(process.pid, signal.SIGCONT)
+            while psutil.pid_exists(rendering):
+                await asyncio.sleep(0.05)
+            await finish(on, [other])
+        assert "dropped" in log.read_text()
+        because = [
+            row["detail"]["because"] for row in await invariants.made(on, "assignment.ended")
+        ]
+        assert because.count("lease_lost") == 1
+        await invariants.hold(on)
+
+
+async def last_result(stage: Stage, agent: str, early: float) -> tuple[int, int]:
+    """Work in silence, and report about when the lease runs out: (assignment, status)."""
+    async with client(stage.chance.choice(stage.urls)) as http:
+        held = (await stage.ledger.post(http, "/assign", {"agent_id": agent, "wait": 30})).answer
+        assert held is not None
+        await asyncio.sleep(LEASE - early)
+        path = f"/assignments/{held['id']}/results"
+        told = await stage.ledger.post(http, path, {"results": done(held)})
+        assert told.status is not None
+        return held["id"], told.status
+
+
+async def test_of_the_reaper_and_the_last_result_one_wins_whole(stage: Maker) -> None:
+    async with stage(lease_seconds=LEASE, reap_seconds=0.02) as on:
+        ids = await enlist(on, 24)
+        met: dict[int, int] = {}
+        while set(met.values()) != {200, 409}:
+            await on.farm.job(f"shot {len(met)}", tasks=24, requeue=-1)
+            rounds = (last_result(on, agent, on.chance.uniform(-0.2, 0.2)) for agent in ids)
+            met |= dict(await asyncio.gather(*rounds))
+        rows = await on.postgres.fetch("SELECT id, ended_because, done FROM assignments")
+        for row in rows:
+            won = row["ended_because"] == "completed"
+            assert (met[row["id"]], len(row["done"])) == ((200, 1) if won else (409, 0))
+        await finish(on, ids)
+        await invariants.hold(on)
+
+
+async def edit(stage: Stage, over: asyncio.Event, chance: random.Random) -> None:
+    """Lower and raise limits, and move queues, without a pause."""
+    queues = stage.farm.queues
+    while not over.is_set():
+        await stage.farm.set_queue("/a", maximum_agents=chance.choice([0, 1, 1, 2]))
+        await stage.farm.set_queue("/b", maximum_agents=chance.choice([0, 1, 1]))
+        parent = chance.choice([queues["/a"], queues["/b"]])
+        await stage.farm.set_queue("/a/in", parent_jobqueue_id=parent)
+
+
+async def test_32_agents_never_pass_a_limit_that_is_lowered_under_a_queue_that_moves(
+    stage: Maker,
+) -> None:
+    async with stage() as on:
+        ids = await enlist(on, 32)
+        await on.farm.queue("/a", maximum_agents=1)
+        await on.farm.queue("/b", maximum_agents=1)
+        await on.farm.queue("/a/in")
+        await on.farm.job("shot", tasks=10_000, queue="/a/in", requeue=-1)
+        await on.farm.job("other", tasks=10_000, queue="/b", requeue=-1)
+        over = asyncio.Event()
+        editors = [
+            asyncio.create_task(edit(on, over, random.Random(on.chance.random()))) for _ in range(2)
+        ]
+        async with crew(ids, on.urls, on.ledger, on.chance, effort=0.005, wait=0) as at_work:
+            while len(await invariants.made(on, "assignment.made")) < 100:
+                at_work.check()
+                await asyncio.sleep(0.2)
+            over.set()
+            await asyncio.gather(*editors)
+            at_work.check()
+            await on.farm.set_job("shot", maximum_agents=0)
+            await on.farm.set_job("other", maximum_agents=0)
+            await at_work.finish()
+        assert await invariants.hold(on) >= 100
+        assert await invariants.active(on) == []
+
+
+async def hang_up(stage: Stage, agent: str, url: str, after: float) -> None:
+    """Poll, submit what it waits for, and go away at about the instant of the match."""
+    async with client(url) as http:
+        poll = asyncio.create_task(http.post("/assign", json={"agent_id": agent, "wait": 30}))
+        await asyncio.sleep(0.05)
+        await stage.farm.job("shot")
+        await asyncio.sleep(after)
+        poll.cancel()
+        await asyncio.gather(poll, return_exceptions=True)
+
+
+async def test_what_a_cancelled_poll_was_given_is_its_agents_or_is_free(stage: Maker) -> None:
+    async with stage() as on:
+        one, _ = ids = await enlist(on, 2)
+        found = set()
+        for _ in range(30):
+            await hang_up(on, one, on.chance.choice(on.urls), on.chance.uniform(0, 0.03))
+            found.add(await who_gets_it(on, ids))
+        assert one in found
+        await finish(on, ids)
+        assert await invariants.hold(on) == 30
+
+
+async def who_gets_it(stage: Stage, ids: list[str]) -> str:
+    """Ask for each agent in turn until one has the task, and do it."""
+    async with client(stage.chance.choice(stage.urls)) as http:
+        for agent in itertools.cycle(ids):
+            held = (await stage.ledger.post(http, "/assign", {"agent_id": agent})).answer
+            if held is not None:
+                path = f"/assignments/{held['id']}/results"
+                told = await stage.ledger.post(http, path, {"results": done(held)})
+                assert told.status == httpx.codes.OK
+                return agent
+    raise AssertionError("the cycle has no end")
