@@ -1,12 +1,9 @@
-"""The gate before all else: which host, which token, how long a body may take, which headers.
+"""The gate before all else: which host, which token, which headers.
 
 Pure ASGI, since every call of every agent comes through it. Who has no valid token is refused
 here, before anything of the body is read.
 """
 
-import asyncio
-
-from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -23,16 +20,17 @@ from app.tokens.throttle import Throttle
 OPEN = frozenset({"/healthz", "/readyz", "/docs", "/redoc", "/openapi.json"})
 OPEN_BELOW = "/static/"
 
-HEADERS = (
+# The docs pages and their files have their own policies.
+PAGES = frozenset({"/docs", "/redoc"})
+OF_PAGES = (
     (b"x-content-type-options", b"nosniff"),
     (b"referrer-policy", b"no-referrer"),
 )
-# Where the answer has none of its own: the docs pages and their files do.
-UNLESS_SET = (
+OF_ANSWERS = (
+    *OF_PAGES,
     (b"cache-control", b"no-store"),
     (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
 )
-_OWN_NAMES = {b"cache-control", b"content-security-policy", b"etag"}
 
 
 class WrongHost(errors.AppError):
@@ -45,7 +43,6 @@ class Gate:
     def __init__(self, inner: ASGIApp, settings: Settings, known: Known) -> None:
         self._inner = inner
         self._hosts = settings.hosts
-        self._body_seconds = settings.body_seconds
         self._known = known
         self._throttle = Throttle(settings.failed_tokens_per_minute)
 
@@ -53,7 +50,6 @@ class Gate:
         if scope["type"] != "http":
             await self._inner(scope, receive, send)
             return
-        guarded = _guarded(send)
         try:
             self._check_host(scope)
             if not is_open(scope):
@@ -62,9 +58,9 @@ class Gate:
                 scope[CONFIRM] = lambda connection: self._known.confirm(connection, caller)
         except Exception as refused:  # noqa: BLE001  # whatever it is, it has its answer
             response = await errors.answer(Request(scope), refused)
-            await response(scope, receive, guarded)
+            await response(scope, receive, dressed(scope, send))
             return
-        await self._inner(scope, _arriving(receive, self._body_seconds), guarded)
+        await self._inner(scope, receive, send)
 
     def _check_host(self, scope: Scope) -> None:
         if self._hosts is None:
@@ -103,6 +99,11 @@ def is_open(scope: Scope) -> bool:
     return path in OPEN or path.startswith(OPEN_BELOW)
 
 
+def _is_page(scope: Scope) -> bool:
+    path: str = scope["path"].removeprefix(scope.get("root_path", ""))
+    return path in PAGES or path.startswith(OPEN_BELOW)
+
+
 def _header(scope: Scope, name: bytes) -> bytes:
     for found, value in scope["headers"]:
         if found == name:
@@ -120,43 +121,15 @@ def _bearer(value: bytes) -> str:
     return token.decode("ascii")
 
 
-def _guarded(send: Send) -> Send:
-    """Answers have the headers that keep browsers from doing more than showing them."""
+def dressed(scope: Scope, send: Send) -> Send:
+    """Send answers with the headers that keep browsers from doing more than showing them."""
+    if scope["type"] != "http":
+        return send
+    headers = OF_PAGES if _is_page(scope) else OF_ANSWERS
 
-    async def guarded(message: Message) -> None:
+    async def send_dressed(message: Message) -> None:
         if message["type"] == "http.response.start":
-            headers = [*message.get("headers", ()), *HEADERS]
-            own = {name.lower() for name, _ in headers} & _OWN_NAMES
-            message["headers"] = headers + [pair for pair in UNLESS_SET if not _has(own, pair[0])]
+            message["headers"] = [*message.get("headers", ()), *headers]
         await send(message)
 
-    return guarded
-
-
-def _has(own: set[bytes], name: bytes) -> bool:
-    # A file with an ETag may be kept and asked for again.
-    return name in own or (name == b"cache-control" and b"etag" in own)
-
-
-def _arriving(receive: Receive, seconds: float) -> Receive:
-    """The messages of the request; 408 where its body is not whole in time."""
-    deadline = asyncio.get_running_loop().time() + seconds
-    whole = False
-
-    async def arriving() -> Message:
-        nonlocal whole
-        if whole:
-            return await receive()
-        try:
-            async with asyncio.timeout_at(deadline):
-                message = await receive()
-        except TimeoutError:
-            raise HTTPException(
-                408,
-                f"the body did not arrive within {seconds:g} s",
-                headers={"Connection": "close"},
-            ) from None
-        whole = not message.get("more_body", False)
-        return message
-
-    return arriving
+    return send_dressed

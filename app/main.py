@@ -32,6 +32,7 @@ from app.scheduler.reaper import reap_for_ever
 from app.scheduler.router import router as work
 from app.settings import Settings
 from app.short_way import short_way
+from app.slow_senders import protocol
 from app.tokens.keeping import note_for_ever
 from app.tokens.known import Known
 from app.tokens.router import router as tokens
@@ -137,5 +138,6 @@ def serve() -> None:
             access_log=False,
             timeout_graceful_shutdown=GRACE_SECONDS,
             server_header=False,
+            http=protocol(settings.body_seconds),
         )
         Server(config, app).run()

@@ -18,10 +18,15 @@ from app.access import Right
 from app.agents.pulse import Pulse
 from app.agents.schemas import Heartbeat
 from app.caller import SCOPE, Caller
+from app.gate import dressed
 from app.scheduler.desk import Desk
 from app.scheduler.schemas import AssignRequest
 
 _HEARTBEAT = re.compile(r"/agents/([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})/heartbeat")
+
+# What an agent is sent: an answer to a POST is kept nowhere, and shown by no browser.
+JSON = (b"content-type", b"application/json")
+NOSNIFF = (b"x-content-type-options", b"nosniff")
 
 Answering = Coroutine[None, None, BaseModel | None]
 
@@ -35,7 +40,7 @@ async def short_way(
     """Answer a plain poll or heartbeat; leave all else to `long_way`, the app itself."""
     call = _call(scope)
     if call is None:
-        await long_way(scope, receive, send)
+        await long_way(scope, receive, dressed(scope, send))
         return
     try:
         first = await receive()
@@ -43,10 +48,10 @@ async def short_way(
         found = None if answering is None else await answering
     except Exception as failed:  # noqa: BLE001  # whatever it is, it has its answer
         response = await errors.answer(Request(scope), failed)
-        await response(scope, receive, send)
+        await response(scope, receive, dressed(scope, send))
         return
     if answering is None:
-        await long_way(scope, _again(first, receive), send)
+        await long_way(scope, _again(first, receive), dressed(scope, send))
     else:
         await _send(send, found)
 
@@ -126,6 +131,6 @@ async def _send(send: Send, found: BaseModel | None) -> None:
         await send({"type": "http.response.body", "body": b""})
         return
     body = found.__pydantic_serializer__.to_json(found)
-    headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
+    headers = [JSON, NOSNIFF, (b"content-length", b"%d" % len(body))]
     await send({"type": "http.response.start", "status": 200, "headers": headers})
     await send({"type": "http.response.body", "body": body})

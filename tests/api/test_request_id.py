@@ -15,6 +15,7 @@ from tests.conftest import execute
 from tests.farm import Farm
 from tests.processes import service
 from tests.scheduler.plain_asgi import JSON_TYPE, call
+from tests.tokens import AUTH
 
 
 @pytest.mark.parametrize("sent", ["7f3a-01", "a" * 128, "trace=1:2/3+4@b_c.d"])
@@ -84,7 +85,9 @@ async def test_a_request_has_a_line_at_level_debug_and_one_that_fails_at_any(
 ) -> None:
     log = tmp_path / "log"
     with service(database, log, log_format="json", log_level=level) as url:
-        async with httpx.AsyncClient(base_url=url, headers={"X-Request-ID": "mine"}) as client:
+        async with httpx.AsyncClient(
+            base_url=url, headers=AUTH | {"X-Request-ID": "mine"}
+        ) as client:
             farm = Farm(client)
             job_id = (await farm.job("shot"))["id"]
             await execute(database, "ALTER TABLE jobs RENAME TO gone")
