@@ -345,6 +345,8 @@ async def test_a_batch_takes_as_many_statements_for_a_thousand_jobs_as_for_two(
     farm: Farm, app: FastAPI
 ) -> None:
     await farm.queue("/films")
+    await farm.agent("a0")
+    await farm.assign("a0")  # the farm is read by then
     counts = []
     for count in (2, 1_000):
         sent = titled(*["shot"] * count, queue="/films")

@@ -14,6 +14,7 @@ from app.scheduler.figures import AT_A_TIME, QueueFigures
 from app.settings import Settings
 from tests.conftest import execute
 from tests.farm import Farm
+from tests.tokens import AUTH
 
 
 @pytest.fixture
@@ -127,7 +128,7 @@ async def test_without_queue_metrics_no_queue_is_shown(database: str) -> None:
     transport = httpx.ASGITransport(app)
     async with (
         app.router.lifespan_context(app),
-        httpx.AsyncClient(transport=transport, base_url="http://farm") as client,
+        httpx.AsyncClient(transport=transport, base_url="http://farm", headers=AUTH) as client,
     ):
         await Farm(client).queue("/films")
         assert 'queue="' not in (await client.get("/metrics")).text
