@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 from app.audit.service import audit
+from app.scheduler.epoch import EPOCH_BITS
 from tests.chaos import invariants
 from tests.chaos.clients import client
 from tests.chaos.crew import Agent, Call, crew
-from tests.chaos.postgres import Postgres
 from tests.chaos.stage import Maker, Stage
 from tests.chaos.test_first_five import agent_process, enlist
 from tests.tokens import bearer, made
@@ -33,18 +33,33 @@ def _agents_forget(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Agent, "_refused", forgiving)
 
 
-async def restored(on: Stage, dump: Path, home: Path, *, elsewhere: bool) -> None:
-    """Into an empty server at the former one's address, or into the same one."""
-    here = on.postgres
-    if elsewhere:
-        here.stop("immediate")
-        on.postgres = await empty_server(home / "restored", here.port)
-    else:
-        await here.fetch("ALTER DATABASE postgres RENAME TO lost")
-    if not elsewhere:
-        raise NotImplementedError
-    url = Postgres.url_at(on.postgres.port)
-    await tool("pg_restore", "--exit-on-error", "--no-owner", f"--dbname={url}", str(dump))
+async def restored(on: Stage, dump: Path, home: Path) -> None:
+    """Into an empty server, at the address of the former one."""
+    on.postgres.stop("immediate")
+    on.postgres = await empty_server(home / "restored", on.postgres.port)
+    await tool("pg_restore", "--exit-on-error", f"--dbname={on.postgres.url}", str(dump))
+
+
+async def test_a_dump_that_is_restored_into_the_same_server_is_a_new_epoch(
+    stage: Maker, tmp_path: Path
+) -> None:
+    async with stage(replicas=1) as on:
+        [service], dump = on.replicas, tmp_path / "farmqueue.dump"
+        [agent] = await enlist(on, 1)
+        await on.farm.job("shot", tasks=3)
+        await tool("pg_dump", "--format=custom", f"--file={dump}", f"--dbname={on.postgres.url}")
+        async with client(on.urls[0]) as http:
+            lost = await on.ledger.post(http, "/assign", {"agent_id": agent})
+            service.kill()
+            on.ledger.calls.clear()
+            await on.postgres.fetch("DROP SCHEMA public CASCADE; CREATE SCHEMA public")
+            await tool("pg_restore", "--exit-on-error", f"--dbname={on.postgres.url}", str(dump))
+            await service.start()
+            anew = await on.ledger.post(http, "/assign", {"agent_id": agent})
+        assert lost.answer is not None
+        assert anew.answer is not None
+        assert anew.answer["id"] > 1 << EPOCH_BITS
+        await invariants.hold(on)
 
 
 async def test_a_farm_goes_on_from_a_dump_on_another_server(
@@ -65,7 +80,7 @@ async def _drill(on: Stage, stage: Maker, tmp_path: Path) -> None:
     [service] = on.replicas
     http = on.farm.client
     join = await made(http, "join")
-    revoked = await made(http, "reader", "revoked later")
+    revoked = await made(http, "viewer", "revoked-later")
     ids = await enlist(on, 12)
     for number in range(4):
         await on.farm.job(f"shot {number}", tasks=150, batch=3, requeue=-1, data=DATA)
@@ -78,19 +93,19 @@ async def _drill(on: Stage, stage: Maker, tmp_path: Path) -> None:
                 await _registered(tmp_path / "early.log")
                 promised = [call for call in on.ledger.calls if call.accepted]
                 dump = tmp_path / "farmqueue.dump"
-                await tool("pg_dump", "--format=custom", f"--file={dump}", f"--dbname={former(on)}")
+                await tool("pg_dump", "--format=custom", f"--file={dump}", f"--dbname={on.postgres.url}")
                 with late:
                     await _registered(tmp_path / "late.log")
                     gone = await on.farm.job("submitted after the dump", tasks=1, data=DATA)
-                    token = await made(http, "reader", "after the dump")
+                    token = await made(http, "viewer", "after-the-dump")
                     listed = (await on.farm.get("/tokens"))["items"]
-                    [known] = [one["id"] for one in listed if one["name"] == "revoked later"]
+                    [known] = [one["id"] for one in listed if one["name"] == "revoked-later"]
                     assert (await http.delete(f"/tokens/{known}")).is_success
                     await asyncio.sleep(1)
                     service.kill()
                     newest = (await on.postgres.fetch(NEWEST))[0]["id"]
                     on.ledger.calls.clear()
-                    await restored(on, dump, stage.home, elsewhere=True)
+                    await restored(on, dump, stage.home)
                     held = {row["id"] for row in await invariants.active(on)}
                     await service.start()
                     assert [*(await audit(on.postgres.url)).findings.kept] == []
@@ -112,10 +127,6 @@ async def _drill(on: Stage, stage: Maker, tmp_path: Path) -> None:
         assert (await asking.get("/jobs", headers=bearer(token))).status_code == 401
         assert (await asking.get("/jobs", headers=bearer(revoked))).status_code == 200
     await invariants.hold(on)
-
-
-def former(on: Stage) -> str:
-    return on.postgres.url
 
 
 async def _registered(log: Path, word: str = "registered") -> None:
