@@ -9,6 +9,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from app.db import schema
+from app.db.hosts import Hosts
 from app.settings import Settings
 
 # One number for the whole farm: whoever changes what may run, or who holds what, holds this lock.
@@ -18,7 +19,7 @@ FARM_LOCK = 0x6661726D  # "farm"
 CLEANING_LOCK = 0x636C6561  # "clea"
 
 # What the driver raises where the database is away; the last is of a connection that is cut between
-# two statements.
+# two statements, and of hosts that take no writes.
 AWAY = (
     *(OSError, TimeoutError),
     *(asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError),
@@ -61,11 +62,24 @@ def create_engine(settings: Settings, url: str) -> AsyncEngine:
     )
 
 
-async def connect(url: str, **options: Any) -> asyncpg.Connection:
-    """A connection of the driver's own, which reads sslmode, several hosts and the like."""
-    return await asyncpg.connect(
-        url.replace("postgresql+asyncpg://", "postgresql://", 1), **options
-    )
+async def connect(url: str, *, timeout: float = 10, **options: Any) -> asyncpg.Connection:  # noqa: ASYNC109
+    """A connection of the driver's own, which reads sslmode and the like.
+
+    Of several hosts each is tried for a part of the time, the one that was heard last first. The
+    driver has one time for all: a machine that answers nothing would use it up.
+    """
+    hosts = Hosts.of(url.replace("postgresql+asyncpg://", "postgresql://", 1))
+    for left in reversed(range(len(hosts.urls))):
+        at = hosts.first
+        try:
+            return await asyncpg.connect(
+                hosts.urls[at], timeout=timeout / len(hosts.urls), **options
+            )
+        except BaseException as failed:
+            hosts.pass_by(at)  # also where who asked has no more patience
+            if not left or not isinstance(failed, AWAY):
+                raise
+    raise AssertionError("there is always a host")
 
 
 async def driver_of(connection: AsyncConnection) -> asyncpg.Connection:

@@ -6,17 +6,24 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import asyncpg
+import structlog
 from sqlalchemy import Connection, text
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.db import schema
+from app.db.blockers import LOCK_MISSED, blockers_of, sqlstate
 from app.db.embedded import database_url
 from app.db.engine import create_engine
 from app.settings import Settings
 
 if TYPE_CHECKING:
     from alembic.config import Config
+
+log = structlog.get_logger()
+
+# Seconds before the next try; five minutes in all, then it is given up.
+PAUSES = (1, 2, 4, 8, 15, *[30] * 9, None)
 
 # In the wheel the revisions lie inside the package, in a checkout beside it.
 _PACKAGED = Path(__file__).parents[1] / "migrations"
@@ -60,11 +67,25 @@ def upgrade(settings: Settings) -> None:
 
 
 async def upgrade_at(settings: Settings, url: str) -> None:
+    """The same at `url`, beside a farm that works.
+
+    A revision that cannot have a lock in time is undone and tried again, with growing pauses.
+    """
     engine = create_engine(settings, url)
     try:
-        async with engine.connect() as connection:
-            await connection.run_sync(_upgrade_connection)
-            await connection.commit()
+        for pause in PAUSES:
+            async with engine.connect() as connection, blockers_of(engine, connection) as blockers:
+                try:
+                    await connection.run_sync(_upgrade_connection)
+                    await connection.commit()
+                except DBAPIError as failed:
+                    if sqlstate(failed) not in LOCK_MISSED or pause is None:
+                        raise
+                    await connection.invalidate()
+                else:
+                    return
+            log.warning("migration_waits", blocked_by=[*blockers], retry_seconds=pause)
+            await asyncio.sleep(pause)
     finally:
         await engine.dispose()
 

@@ -3,8 +3,9 @@
 A database that comes from a backup has forgotten what happened since. Agents still hold assignments
 of that time, and without care their ids would be given out a second time, for other work. So each
 epoch has ids of its own: that of an assignment has the epoch in its upper bits. An epoch ends
-where the database is found on another server (a dump was restored) or on another time line of it (a
-standby was promoted, a point in time was restored). Jobs and queues leave a gap in their ids.
+where the database is not the one that it was (a dump was restored, into another server or the same)
+or is found on another time line (a standby was promoted, a point in time was restored). Jobs and
+queues leave a gap in their ids.
 """
 
 import structlog
@@ -24,12 +25,15 @@ EPOCH_BITS = 40
 # Nobody submits as many jobs between two backups, and 2³³ jobs have task ids below 2⁵³.
 GAP = 1_000_000
 
+# A dump that is restored makes this table anew, with another oid.
 _FOUND = text("""
 SELECT epoch, server, timeline,
-    (SELECT system_identifier FROM pg_control_system()) AS server_now,
+    (SELECT system_identifier # ((CAST(d.oid AS bigint) << 32) | CAST(f.tableoid AS bigint))
+        FROM pg_control_system(), pg_database d WHERE d.datname = current_database()
+    ) AS server_now,
     CASE WHEN NOT pg_is_in_recovery()
         THEN left(pg_walfile_name(pg_current_wal_lsn()), 8) END AS timeline_now
-FROM farm_epoch
+FROM farm_epoch f
 """)
 
 _BEGIN = text("""

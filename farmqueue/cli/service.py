@@ -29,9 +29,12 @@ def serve(
 def migrate() -> None:
     """Bring the database (FARMQUEUE_DATABASE_URL, or the embedded one) to this version's schema."""
     with _server_installed():
+        from app import logs  # noqa: PLC0415
         from app.db.migrations import upgrade  # noqa: PLC0415
         from app.settings import Settings  # noqa: PLC0415
-    upgrade(Settings.from_environment())
+    settings = Settings.from_environment()
+    logs.configure(settings.log_format, settings.log_level)
+    upgrade(settings)
 
 
 def audit(

@@ -1,0 +1,111 @@
+"""A standby takes over: services find it by themselves, and nothing that was promised is lost."""
+
+import asyncio
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from app.db.hosts import Hosts
+from tests.chaos import invariants
+from tests.chaos.postgres import Postgres
+from tests.chaos.stage import Maker, Replica
+from tests.chaos.test_database import at_work
+from tests.processes import spawn, until_ready
+from tests.upgrades.servers import standby
+
+pytestmark = pytest.mark.timeout(180)
+
+BACK_SECONDS = 20
+SYNCHRONOUS = "ALTER SYSTEM SET synchronous_standby_names = '*'"
+IN_STEP = "SELECT 1 FROM pg_stat_replication WHERE sync_state IN ('sync', 'quorum')"
+EPOCH = "SELECT epoch, timeline FROM farm_epoch"
+
+
+@pytest.fixture
+def hosts(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
+    """Services get a URL with these ports."""
+    ports: list[int] = []
+
+    async def start(self: Replica) -> None:
+        names = ",".join(f"127.0.0.1:{port}" for port in ports or [self.database.port])
+        url = f"postgresql://postgres@{names}/postgres?target_session_attrs=read-write"
+        told = self.settings | {"port": self.port, "database_url": url}
+        self.process = spawn(self.log, told, self.environ)
+        await asyncio.to_thread(until_ready, self.process, self.url, self.log)
+
+    monkeypatch.setattr(Replica, "start", start)
+    yield ports
+
+
+@pytest.mark.parametrize("silent", [False, True], ids=["a dead server", "a machine that is gone"])
+async def test_services_go_on_at_the_standby_that_was_promoted(
+    stage: Maker, hosts: list[int], silent: bool, record_property: Any
+) -> None:
+    async with stage() as on:
+        primary, [first, second] = on.postgres, on.replicas
+        follower = await standby(primary, stage.home / "standby")
+        try:
+            await primary.fetch(SYNCHRONOUS)
+            await primary.fetch("SELECT pg_reload_conf()")
+            while not await primary.fetch(IN_STEP):
+                await asyncio.sleep(0.1)
+            hosts += [first.database.port, follower.port]
+            for replica in on.replicas:
+                await replica.end()
+                await replica.start()
+            async with at_work(on):
+                await asyncio.sleep(1.5)
+                if silent:
+                    first.database.hole()
+                else:
+                    first.database.close()
+                since = time.monotonic()
+                primary.stop("immediate")
+                await asyncio.to_thread(follower._control, "promote", "-w")
+                on.postgres = follower
+                promoted = time.monotonic() - since
+                async with asyncio.timeout(90):
+                    await on.until_ready()
+                took = time.monotonic() - since
+                print(f"promoted after {promoted:.2f} s, ready after {took:.2f} s")  # noqa: T201
+                record_property("ready_seconds", took)
+                assert took < BACK_SECONDS
+            [now] = await follower.fetch(EPOCH)
+            assert now == {"epoch": 1, "timeline": "00000002"}
+            because = {
+                row["detail"]["because"] for row in await invariants.made(on, "assignment.ended")
+            }
+            assert "restored" not in because
+        finally:
+            for replica in (first, second):
+                replica.kill()
+            on.postgres = primary
+            _stop(follower)
+
+
+def _stop(server: Postgres) -> None:
+    if (server.data / "postmaster.pid").exists():
+        server.stop("immediate")
+
+
+def test_each_host_has_a_url_of_its_own() -> None:
+    hosts = Hosts.of("postgresql://u:p@a:1,[::1]:2/db?target_session_attrs=read-write")
+    assert hosts.urls == [
+        "postgresql://u:p@a:1/db?target_session_attrs=read-write",
+        "postgresql://u:p@[::1]:2/db?target_session_attrs=read-write",
+    ]
+    hosts.pass_by(0)
+    hosts.pass_by(0)
+    assert hosts.first == 1
+    hosts.pass_by(1)
+    assert hosts.first == 0
+
+
+@pytest.mark.parametrize(
+    "url", ["postgresql://a/db", "postgresql:///db?host=/run/postgresql", "postgresql://u:@/db"]
+)
+def test_one_host_is_one_url(url: str) -> None:
+    assert Hosts.of(url).urls == [url]
