@@ -132,5 +132,5 @@ async def _drill(on: Stage, stage: Maker, tmp_path: Path) -> None:
 
 async def _registered(log: Path, word: str = "registered") -> None:
     async with asyncio.timeout(60):
-        while word not in log.read_text():
+        while word not in log.read_text():  # noqa: ASYNC240
             await asyncio.sleep(0.1)
