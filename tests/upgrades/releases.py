@@ -40,7 +40,7 @@ EXPAND = """
         op.execute("CREATE INDEX CONCURRENTLY ix_tasks_colour ON tasks (colour)")
 """
 # What it does not run on.
-CONTRACT = f"""op.execute("UPDATE schema_fits SET runs_from = '{NEXT}'")"""
+CONTRACT = f"""op.execute("UPDATE schema_fits SET runs_from = '{NEXT}'")"""  # noqa: S608
 
 
 @dataclass(frozen=True)

@@ -115,7 +115,10 @@ async def test_an_index_that_a_broken_migration_left_invalid_is_built_anew(
         command.downgrade(alembic(connection), before)
 
     await run(database, down)
-    await execute(database, BREAK.format(name=name, table=table, column="job_id" if table == "tasks" else "id"))
+    await execute(
+        database,
+        BREAK.format(name=name, table=table, column="job_id" if table == "tasks" else "id"),
+    )
     assert await fetchval(database, INVALID) == 1
     await upgrade_at(Settings(), database)
     assert await fetchval(database, INVALID) == 0

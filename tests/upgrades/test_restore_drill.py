@@ -15,7 +15,7 @@ from tests.chaos.test_first_five import agent_process, enlist
 from tests.tokens import bearer, made
 from tests.upgrades.servers import empty_server, tool
 
-pytestmark = pytest.mark.timeout(180)
+pytestmark = [pytest.mark.chaos, pytest.mark.timeout(180)]
 
 NEWEST = "SELECT coalesce(max(id), 0) AS id FROM assignments"
 DATA = {"command": ["true"]}
@@ -52,7 +52,8 @@ async def test_a_dump_that_is_restored_into_the_same_server_is_a_new_epoch(
             lost = await on.ledger.post(http, "/assign", {"agent_id": agent})
             service.kill()
             on.ledger.calls.clear()
-            await on.postgres.fetch("DROP SCHEMA public CASCADE; CREATE SCHEMA public")
+            for statement in ("DROP SCHEMA public CASCADE", "CREATE SCHEMA public"):
+                await on.postgres.fetch(statement)
             await tool("pg_restore", "--exit-on-error", f"--dbname={on.postgres.url}", str(dump))
             await service.start()
             anew = await on.ledger.post(http, "/assign", {"agent_id": agent})
@@ -62,9 +63,7 @@ async def test_a_dump_that_is_restored_into_the_same_server_is_a_new_epoch(
         await invariants.hold(on)
 
 
-async def test_a_farm_goes_on_from_a_dump_on_another_server(
-    stage: Maker, tmp_path: Path
-) -> None:
+async def test_a_farm_goes_on_from_a_dump_on_another_server(stage: Maker, tmp_path: Path) -> None:
     async with stage(replicas=1) as on:
         [service] = on.replicas
         former = on.postgres
@@ -93,7 +92,9 @@ async def _drill(on: Stage, stage: Maker, tmp_path: Path) -> None:
                 await _registered(tmp_path / "early.log")
                 promised = [call for call in on.ledger.calls if call.accepted]
                 dump = tmp_path / "farmqueue.dump"
-                await tool("pg_dump", "--format=custom", f"--file={dump}", f"--dbname={on.postgres.url}")
+                await tool(
+                    "pg_dump", "--format=custom", f"--file={dump}", f"--dbname={on.postgres.url}"
+                )
                 with late:
                     await _registered(tmp_path / "late.log")
                     gone = await on.farm.job("submitted after the dump", tasks=1, data=DATA)
@@ -131,5 +132,5 @@ async def _drill(on: Stage, stage: Maker, tmp_path: Path) -> None:
 
 async def _registered(log: Path, word: str = "registered") -> None:
     async with asyncio.timeout(60):
-        while word not in log.read_text():
+        while word not in log.read_text():  # noqa: ASYNC240
             await asyncio.sleep(0.1)

@@ -2,8 +2,6 @@
 
 import asyncio
 import time
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,7 +14,7 @@ from tests.chaos.test_database import at_work
 from tests.processes import spawn, until_ready
 from tests.upgrades.servers import standby
 
-pytestmark = pytest.mark.timeout(180)
+pytestmark = [pytest.mark.chaos, pytest.mark.timeout(180)]
 
 BACK_SECONDS = 20
 SYNCHRONOUS = "ALTER SYSTEM SET synchronous_standby_names = '*'"
@@ -25,7 +23,7 @@ EPOCH = "SELECT epoch, timeline FROM farm_epoch"
 
 
 @pytest.fixture
-def hosts(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
+def hosts(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Services get a URL with these ports."""
     ports: list[int] = []
 
@@ -37,7 +35,7 @@ def hosts(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
         await asyncio.to_thread(until_ready, self.process, self.url, self.log)
 
     monkeypatch.setattr(Replica, "start", start)
-    yield ports
+    return ports
 
 
 @pytest.mark.parametrize("silent", [False, True], ids=["a dead server", "a machine that is gone"])

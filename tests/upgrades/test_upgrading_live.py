@@ -13,7 +13,7 @@ from tests.chaos.stage import Maker, Replica, Stage
 from tests.chaos.test_database import at_work
 from tests.upgrades.releases import CONTRACT, EXPAND, NEXT, release
 
-pytestmark = pytest.mark.timeout(180)
+pytestmark = [pytest.mark.chaos, pytest.mark.timeout(180)]
 
 
 async def submit(on: Stage, over: asyncio.Event) -> None:
