@@ -53,7 +53,7 @@ test: $(VENV)/.dev ## the whole test suite, with its own PostgreSQL
 
 .PHONY: chaos
 chaos: $(VENV)/.dev ## every fault of docs/faults.md; FARMQUEUE_CHAOS_SEED=… draws the same again
-	@$(BIN)/python -m pytest -m "chaos or not chaos" tests/chaos $(ARGS)
+	@$(BIN)/python -m pytest -m "chaos or not chaos" tests/chaos tests/upgrades $(ARGS)
 
 check: fmt-check lint types imports migrations-lint test ## what CI runs
 
