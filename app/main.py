@@ -137,5 +137,6 @@ def serve() -> None:
             access_log=False,
             timeout_graceful_shutdown=GRACE_SECONDS,
             server_header=False,
+            ws="none",
         )
         Server(config, app).run()
