@@ -1,11 +1,13 @@
 """Who asks: the identity behind a token, and whether it may."""
 
 import time
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Annotated, Any
 from uuid import UUID
 
-from fastapi import Depends, Request
+from fastapi import Depends, Request, Response
+from fastapi.routing import APIRoute
 
 from app.access import Right, Role, holders, may
 from app.errors import Forbidden, Unauthorized
@@ -40,6 +42,7 @@ class Caller:
     job_queue_id: int | None = None
     deadline: float | None = None
     ended: bool = False
+    digest: bytes | None = None  # of its token, as the database has it
 
     @property
     def actor(self) -> str:
@@ -99,6 +102,22 @@ class Needs:
 
     async def __call__(self, request: Request) -> None:
         the_caller(request).must_have(self.right)
+
+
+class GuardedRoute(APIRoute):
+    """A route that asks for its rights before it reads a body: who may not hears that alone."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        handle = super().get_route_handler()
+        asked = [depends.dependency for depends in self.dependencies]
+        rights = [one.right for one in asked if isinstance(one, Needs)]
+
+        async def guarded(request: Request) -> Response:
+            for right in rights:
+                the_caller(request).must_have(right)
+            return await handle(request)
+
+        return guarded
 
 
 def needs(right: Right) -> Any:

@@ -14,6 +14,7 @@ from app.errors import TooMany, Unauthorized
 from app.settings import Settings
 from app.tokens import secret
 from app.tokens.known import Known
+from app.tokens.secret import Parsed
 from app.tokens.throttle import Throttle
 
 # No token needed: these, and what hangs below `/static/`.
@@ -45,8 +46,12 @@ class Gate:
         self._hosts = settings.hosts
         self._known = known
         self._throttle = Throttle(settings.failed_tokens_per_minute)
+        self._one_of_many = asyncio.Lock()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "websocket":  # there is none, and none gets past the gate
+            await send({"type": "websocket.close", "code": 1008})
+            return
         if scope["type"] != "http":
             await self._inner(scope, receive, send)
             return
@@ -76,8 +81,7 @@ class Gate:
         try:
             return await self._caller(_bearer(_header(scope, b"authorization")), scope)
         except Unauthorized:
-            address = scope["client"][0] if scope.get("client") else ""
-            if seconds := self._throttle.failed(address):
+            if seconds := self._throttle.failed(_address(scope)):
                 told = f"too many wrong tokens from this address: try again in {seconds} s"
                 raise TooMany(told, seconds=seconds) from None
             raise
@@ -87,10 +91,22 @@ class Gate:
         found = None if parsed is None else self._known.find(parsed)
         found = found or self._known.admin(token)
         if found is None and parsed is not None:
-            found = await self._known.look_up(scope["app"].state.engine, parsed)
+            found = await self._look_up(parsed, scope)
         if found is None:
             raise token_ended()
         return found
+
+    async def _look_up(self, parsed: Parsed, scope: Scope) -> Caller | None:
+        """Of addresses that sent too many wrong tokens one at a time: the pool is for others."""
+        engine = scope["app"].state.engine
+        if not self._throttle.is_over(_address(scope)):
+            return await self._known.look_up(engine, parsed)
+        async with self._one_of_many:
+            return self._known.find(parsed) or await self._known.look_up(engine, parsed)
+
+
+def _address(scope: Scope) -> str:
+    return scope["client"][0] if scope.get("client") else ""
 
 
 def is_open(scope: Scope) -> bool:

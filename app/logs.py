@@ -1,12 +1,22 @@
 """Log lines: an event, and fields that an operator can search for."""
 
 import logging
+import re
 import sys
+from typing import Any
 
 import structlog
 from structlog.typing import Processor
 
 from app.request_id import add_to_line
+
+# What looks like a token is cut after its id, wherever it came from: a path, an error, a name.
+_TOKEN = re.compile(r"(fq_[a-z]+_[0-9]+_)[0-9A-Za-z]{8,}")
+
+
+def without_tokens(_: Any, __: str, line: str) -> str:
+    """The last processor: whatever a line was made of, it shows no token."""
+    return _TOKEN.sub(r"\1…", line)
 
 
 def configure(log_format: str, level: str = "info") -> None:
@@ -43,6 +53,7 @@ def configure(log_format: str, level: str = "info") -> None:
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
                 *([structlog.processors.format_exc_info] if json else []),
                 shown,
+                without_tokens,
             ],
         )
     )

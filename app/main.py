@@ -139,5 +139,6 @@ def serve() -> None:
             timeout_graceful_shutdown=GRACE_SECONDS,
             server_header=False,
             http=protocol(settings.body_seconds),
+            ws="none",
         )
         Server(config, app).run()

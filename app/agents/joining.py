@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.access import Role
 from app.agents.schemas import AgentChange
-from app.caller import Caller, OtherAgent, token_ended
+from app.caller import Caller, OtherAgent, OtherSubtree, token_ended
 from app.errors import Conflict, Forbidden
 from app.policy.states import AgentState
 from app.settings import Settings
@@ -51,6 +51,12 @@ async def join(
         raise AgentIsOnline(
             f"agent {known['id']} is online and came with another token: if this is the same host,"
             " stop it there, wait until it is offline, or use the join token that it came with"
+        )
+    bound = caller.job_queue_id is not None
+    if bound and known and known["job_queue_id"] != caller.job_queue_id:
+        raise OtherSubtree(
+            f"this join token is bound to queue {caller.job_queue_id}, and agent {known['id']} is"
+            " not: use a join token that is bound to none, or have the agent deleted"
         )
     if not await store.use(connection, caller.token_id):
         raise JoinTokenUsedUp("this join token is used up: an admin makes another one")

@@ -17,14 +17,14 @@ from app.agents.schemas import (
     Hostname,
     RegisteredAgent,
 )
-from app.caller import Asking, needs
+from app.caller import Asking, GuardedRoute, needs
 from app.configured import Configured
 from app.db.engine import Transaction
 from app.errors import responses
 from app.fields import Limit, Page, page_of
 from app.policy.states import AgentState
 
-router = APIRouter(prefix="/agents", tags=["agents"])
+router = APIRouter(route_class=GuardedRoute, prefix="/agents", tags=["agents"])
 
 
 async def the_pulse(request: Request) -> Pulse:

@@ -30,7 +30,7 @@ LEFT JOIN jobs j ON j.id = a.job_id
 # The agent that a registration is of: the one with its id, else the one at its address; one that
 # has neither is the oldest of its host that has neither.
 _KNOWN = text("""
-SELECT id, mode, online, joined_with FROM agents
+SELECT id, mode, online, joined_with, job_queue_id FROM agents
 WHERE id = :id
     OR (hostname = :hostname AND port = :port)
     OR (CAST(:id AS uuid) IS NULL AND CAST(:port AS int) IS NULL

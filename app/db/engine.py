@@ -56,6 +56,7 @@ def create_engine(settings: Settings, url: str) -> AsyncEngine:
         async_creator=open_connection,
         pool_size=settings.pool_size,
         max_overflow=0,
+        hide_parameters=True,  # an error is logged, what somebody sent is not
         pool_timeout=settings.lock_timeout_seconds,
         pool_pre_ping=True,
         pool_use_lifo=True,  # the one whose statements are prepared already

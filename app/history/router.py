@@ -6,13 +6,13 @@ from uuid import UUID
 from fastapi import APIRouter, Query
 
 from app.access import Right
-from app.caller import needs
+from app.caller import GuardedRoute, needs
 from app.db.engine import Transaction
 from app.fields import Cursor, Id, Limit, Page, page_of
 from app.history import store
 from app.history.schemas import Event
 
-router = APIRouter(prefix="/history", tags=["history"])
+router = APIRouter(route_class=GuardedRoute, prefix="/history", tags=["history"])
 
 
 @router.get("", summary="What happened, oldest first", dependencies=[needs(Right.READ)])

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Query
 
 from app.access import Right
-from app.caller import Asking, needs
+from app.caller import Asking, GuardedRoute, needs
 from app.db.engine import Transaction
 from app.errors import responses
 from app.fields import Cursor, Fullpath, Id, Limit, Name, Page, PathId, page_of
@@ -18,7 +18,7 @@ from app.jobqueues.schemas import (
     TreeNode,
 )
 
-router = APIRouter(prefix="/jobqueues", tags=["job queues"])
+router = APIRouter(route_class=GuardedRoute, prefix="/jobqueues", tags=["job queues"])
 
 READS, EDITS = [needs(Right.READ)], [needs(Right.EDIT_QUEUES)]
 

@@ -136,6 +136,8 @@ async def change(
     if "parent_jobqueue_id" in changed:
         must_not_be_bound_to(caller, queue_id, "move")
         await must_be_inside(connection, caller, changed["parent_jobqueue_id"])
+    if "name" in changed:
+        must_not_be_bound_to(caller, queue_id, "rename")
     if changed:
         await _apply(connection, stored, changed, caller)
     return await get(connection, queue_id)

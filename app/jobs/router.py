@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Query
 
 from app.access import Right
-from app.caller import Asking, needs
+from app.caller import Asking, GuardedRoute, needs
 from app.db.engine import Transaction
 from app.errors import responses
 from app.fields import Cursor, Fullpath, Id, Limit, Page, PathId, page_of
@@ -18,7 +18,7 @@ from app.jobs.schemas import Job, JobBatch, JobChange, JobCreate, Pause, Submitt
 from app.policy.states import JobState, TaskState
 from app.policy.task_ids import split
 
-router = APIRouter(tags=["jobs"])
+router = APIRouter(route_class=GuardedRoute, tags=["jobs"])
 
 READS, READS_WORK = [needs(Right.READ)], [needs(Right.READ_WORK)]
 SUBMITS, EDITS = [needs(Right.SUBMIT)], [needs(Right.EDIT_JOBS)]

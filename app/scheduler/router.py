@@ -5,7 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Request, Response
 
 from app.access import Right
-from app.caller import Asking, needs
+from app.caller import Asking, GuardedRoute, needs
 from app.db.engine import Transaction
 from app.errors import responses
 from app.fields import PathId
@@ -13,7 +13,7 @@ from app.scheduler import service
 from app.scheduler.desk import Desk
 from app.scheduler.schemas import Assignment, AssignmentStatus, AssignRequest, ResultsReport
 
-router = APIRouter(tags=["work"], dependencies=[needs(Right.WORK)])
+router = APIRouter(route_class=GuardedRoute, tags=["work"], dependencies=[needs(Right.WORK)])
 
 
 async def the_desk(request: Request) -> Desk:

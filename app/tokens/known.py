@@ -67,11 +67,15 @@ class Known:
         """Make sure that the caller's token is valid now."""
         if caller.token_id is None:
             return
-        if caller.ended or await store.valid(connection, caller.token_id) is None:
+        row = None if caller.ended else await store.valid(connection, caller.token_id)
+        if row is None or row["digest"] != caller.digest:
             raise token_ended()
 
     def _remember(self, parsed: Parsed, row: RowMapping) -> Caller:
         caller = self._living.get(parsed.token_id)
+        if caller is not None and caller.digest != parsed.digest:
+            self._end(caller)  # in a database that was restored, the id is another token's
+            caller = None
         if caller is None:
             caller = Caller(
                 role=Role(row["role"]),
@@ -79,6 +83,7 @@ class Known:
                 token_id=row["id"],
                 agent_id=row["agent_id"],
                 job_queue_id=row["job_queue_id"],
+                digest=parsed.digest,
             )
             self._living[parsed.token_id] = caller
         caller.deadline = _deadline(row["seconds_left"])
@@ -99,16 +104,16 @@ class Known:
             return
         valid = await store.valid_of(connection, about)
         for token_id in about:
-            if token_id in valid:
-                living[token_id].deadline = _deadline(valid[token_id])
+            row, caller = valid.get(token_id), living[token_id]
+            if row is not None and row["digest"] == caller.digest:
+                caller.deadline = _deadline(row["seconds_left"])
             else:
-                self._end(living[token_id])
+                self._end(caller)
 
     def _end(self, caller: Caller) -> None:
         caller.ended = self.news = True
         self._living.pop(caller.token_id or 0, None)
-        for digest in [digest for digest, kept in self._kept.items() if kept is caller]:
-            del self._kept[digest]
+        self._kept.pop(caller.digest or b"", None)
 
     def take_used(self) -> set[int]:
         """Tokens that were used since the last call of this."""

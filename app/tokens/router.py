@@ -5,13 +5,15 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 
 from app.access import Right, Role
-from app.caller import Asking, needs
+from app.caller import Asking, GuardedRoute, needs
 from app.db.engine import Transaction
 from app.fields import Cursor, Limit, Page, PathId, page_of
 from app.tokens import service
 from app.tokens.schemas import NewToken, Token, TokenCreate
 
-router = APIRouter(prefix="/tokens", tags=["tokens"], dependencies=[needs(Right.TOKENS)])
+router = APIRouter(
+    route_class=GuardedRoute, prefix="/tokens", tags=["tokens"], dependencies=[needs(Right.TOKENS)]
+)
 
 
 @router.post("", status_code=201, summary="Make a token")

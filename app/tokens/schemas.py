@@ -1,10 +1,18 @@
 """Tokens on the wire. The token itself only where it is made."""
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, Self
 from uuid import UUID
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import (
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    field_validator,
+    model_validator,
+)
 
 from app.access import Role
 from app.db.tables import MAX_INT, MAX_NAME
@@ -41,6 +49,14 @@ class TokenCreate(Body):
     uses: Annotated[int, Field(ge=1, le=MAX_INT)] | None = Field(
         None, description="join: registrations that it is good for; unset: any number"
     )
+
+    @field_validator("expires_at")
+    @classmethod
+    def _in_a_year_that_all_zones_have(cls, found: datetime | None) -> datetime | None:
+        try:
+            return None if found is None else found.astimezone(UTC)
+        except OverflowError:
+            raise ValueError("must be of a year that every calendar has") from None
 
     @model_validator(mode="after")
     def _fields_of_the_role(self) -> Self:

@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 from app.access import Role
 
+MOST_ID = 2**63 - 1
 _ALPHABET = string.digits + string.ascii_letters
 SECRET_LENGTH = 43  # 62**43 > 2**256
 CHECK_LENGTH = 6  # 62**6 > 2**32
@@ -40,7 +41,8 @@ def parse(token: str) -> Parsed | None:
     form = _FORM.fullmatch(token)
     if form is None or _checksum(token[:-CHECK_LENGTH]) != form[3]:
         return None
-    return Parsed(int(form[2]), digest(token))
+    token_id = int(form[2])
+    return None if token_id > MOST_ID else Parsed(token_id, digest(token))
 
 
 def digest(token: str) -> bytes:

@@ -19,7 +19,7 @@ SELECT id, role, name, digest, agent_id, job_queue_id, {_LEFT}
 FROM tokens WHERE id = :id AND {VALID}
 """)
 
-_VALID_OF = f"SELECT id, {_LEFT} FROM tokens WHERE id = ANY($1::bigint[]) AND {VALID}"
+_VALID_OF = f"SELECT id, digest, {_LEFT} FROM tokens WHERE id = ANY($1::bigint[]) AND {VALID}"
 
 _ENDED = text(f"""
 SELECT t.id FROM unnest(CAST(:ids AS bigint[])) AS t (id)
@@ -79,10 +79,9 @@ async def valid(connection: AsyncConnection, token_id: int) -> RowMapping | None
 
 async def valid_of(
     connection: asyncpg.Connection, token_ids: Sequence[int]
-) -> dict[int, float | None]:
-    """Those of the tokens that are valid, and the seconds that each has left."""
-    found = await connection.fetch(_VALID_OF, token_ids)
-    return {row["id"]: row["seconds_left"] for row in found}
+) -> dict[int, asyncpg.Record]:
+    """Those of the tokens that are valid: their `digest`, and the `seconds_left` of each."""
+    return {row["id"]: row for row in await connection.fetch(_VALID_OF, token_ids)}
 
 
 async def ended(connection: AsyncConnection, token_ids: Sequence[int]) -> set[int]:
