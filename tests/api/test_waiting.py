@@ -224,7 +224,7 @@ async def test_a_failed_cycle_refuses_new_polls_and_keeps_old_ones(
         broken.setattr("app.scheduler.store.begin", fails)
         app.state.desk.stir()
         refused = await farm.ask("new")
-    assert (refused.status_code, refused.headers["retry-after"]) == (503, "1")
+    assert (refused.status_code, "retry-after" in refused.headers) == (503, True)
     await farm.job("shot")
     assert await old == "shot"
 
