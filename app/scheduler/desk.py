@@ -111,10 +111,14 @@ class Desk:
         self._bell.set()
 
     def close(self) -> None:
-        """Answer every waiting poll, and let none wait from now on."""
+        """Send away every waiting poll, and let none wait from now on.
+
+        Not with a 204, after which all would ask at once: each is told another time to come back.
+        """
         self._closing = True
         for poll in list(self._waiting.values()):
-            self._end(poll)
+            self._forget(poll)
+            poll.give(Unavailable("the service stops: ask again, there may be another"))
 
     @property
     def waiting(self) -> int:
