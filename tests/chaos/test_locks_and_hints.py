@@ -4,6 +4,7 @@ import asyncio
 import time
 
 import asyncpg
+import httpx
 import pytest
 
 from tests.chaos import invariants
@@ -21,11 +22,10 @@ CALLS = 30  # of each kind: more than the pool has connections
 NOTICED_SECONDS = 25  # two heartbeats of the listener, and some
 
 
-async def timed(url: str, path: str, body: dict[str, object]) -> float:
+async def timed(http: httpx.AsyncClient, path: str, body: dict[str, object]) -> float:
     """Seconds until the call was refused for now."""
     since = time.monotonic()
-    async with client(url) as http:
-        answer = await http.post(path, json=body)
+    answer = await http.post(path, json=body)
     assert answer.status_code == 503, answer.text
     assert 1 <= int(answer.headers["retry-after"]) <= 5
     return time.monotonic() - since
@@ -37,12 +37,11 @@ async def test_while_a_table_is_locked_calls_are_refused_in_time_and_none_pile_u
     async with stage(lock_timeout_seconds=LOCK_TIMEOUT, lease_seconds=30) as on:
         ids = await enlist(on, CALLS)
         await on.farm.job("shot", tasks=CALLS)
-        url = on.urls[0]
         holder = await asyncpg.connect(on.postgres.url)
-        async with holder.transaction():
+        async with client(on.urls[0]) as http, holder.transaction():
             await holder.execute("LOCK TABLE jobs IN ACCESS EXCLUSIVE MODE")
-            submits = [timed(url, "/jobs", {"title": "x", "frames": "1"}) for _ in range(CALLS)]
-            asks = [timed(url, "/assign", {"agent_id": agent}) for agent in ids]
+            submits = [timed(http, "/jobs", {"title": "x", "frames": "1"}) for _ in range(CALLS)]
+            asks = [timed(http, "/assign", {"agent_id": agent}) for agent in ids]
             assert max(await asyncio.gather(*submits, *asks)) < LONGEST
         await holder.close()
         assert await on.until_ready() < LOCK_TIMEOUT
