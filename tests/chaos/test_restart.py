@@ -35,7 +35,7 @@ class Crowd:
 
     async def ask(self, agent: str) -> Assignment | None:
         self.came.append(time.monotonic())
-        return await self.http.assign(agent, wait=120)
+        return await self.http.assign(agent, wait=60)
 
     async def live(self, agent: str) -> None:
         while True:
