@@ -24,6 +24,7 @@ class Mutant:
     test: str
 
 
+AWAY = "tests/chaos/test_database.py::test_a_database_away_for_twice_the_lease_takes_no_work_from_"
 FIRST_FIVE = "tests/chaos/test_first_five.py::test_"
 
 MUTANTS = {
@@ -44,6 +45,12 @@ MUTANTS = {
         "BEGIN; SELECT pg_advisory_xact_lock({FARM_LOCK})",
         "BEGIN; SELECT {FARM_LOCK}",
         f"{FIRST_FIVE}32_agents_never_pass_a_limit_that_is_lowered_under_a_queue_that_moves",
+    ),
+    "trusts every silence": Mutant(
+        "app/scheduler/reaper.py",
+        "if contact.trusted:",
+        "if contact:",
+        f"{AWAY}who_lived",
     ),
     "counted twice": Mutant(
         "app/scheduler/reports.py",
@@ -66,7 +73,16 @@ def copied(home: Path) -> Path:
 
 async def run(home: Path, *tests: str) -> tuple[int, str]:
     """pytest over the copy: its exit code, and what it said."""
-    options = ["-q", "-p", "no:randomly", "-p", "no:cacheprovider", "--timeout=90"]
+    options = [
+        "-q",
+        "-p",
+        "no:randomly",
+        "-p",
+        "no:cacheprovider",
+        "--timeout=90",
+        "-m",
+        "chaos or not chaos",
+    ]
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "pytest", *options, *tests),
         cwd=home,
