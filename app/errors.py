@@ -1,7 +1,9 @@
 """Errors of the farm and their one shape on the wire: application/problem+json (RFC 9457)."""
 
+import random
 import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, ClassVar
 
@@ -23,6 +25,15 @@ PROBLEM_JSON = "application/problem+json"
 # busy; a table or column that is not there yet: the schema has to be migrated.
 PASSING_SQLSTATES = ("08", "28", "3D000", "40", "53", "55", "57", "42P01", "42703")
 
+# Of two transactions that met, the one that the server ended: all of it is undone.
+CLASHED_SQLSTATES = ("40001", "40P01")
+
+# Where a request's scope has the `Clash` of an attempt after which there will be another one.
+CLASH = "farmqueue.clash"
+
+# Agents that were refused at the same moment shall not come back at the same moment.
+LONGEST_RETRY_SECONDS = 5
+
 # Errors listed in one answer: what is sent back must not grow with what was sent.
 SHOWN = 50
 LONGEST_PART = 255
@@ -31,6 +42,13 @@ LONGEST_PART = 255
 _PYDANTIC = re.compile(r"^(constrained-\w+|literal\[.*\]|\[key\])$")
 
 log = structlog.get_logger()
+
+
+@dataclass(slots=True)
+class Clash:
+    """Whether the transaction of an attempt was ended for another's sake."""
+
+    seen: bool = False
 
 
 class FieldError(BaseModel):
@@ -118,7 +136,7 @@ class Unavailable(AppError):
 
     @property
     def headers(self) -> dict[str, str]:
-        return {"Retry-After": "1"}
+        return {"Retry-After": str(random.randint(1, LONGEST_RETRY_SECONDS))}  # noqa: S311
 
 
 def responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
@@ -241,21 +259,35 @@ async def _database(request: Request, failed: Exception) -> Response:
     """
     if not _passing(failed):
         return await _unexpected(request, failed)
+    if clashed(failed) and (clash := request.scope.get(CLASH)) is not None:
+        clash.seen = True
     log.warning("database_unavailable", path=request.url.path, error=str(failed).split("\n")[0])
     away = Unavailable("the database is away or busy: look whether it was stored, or try again")
     return await _refusal(request, away)
 
 
+def clashed(failed: Exception) -> bool:
+    """Whether the server ended the transaction for another's sake, with all of it undone."""
+    return _sqlstate(_cause(failed)).startswith(CLASHED_SQLSTATES)
+
+
+def _cause(failed: Exception) -> BaseException:
+    return failed.orig if isinstance(failed, DBAPIError) and failed.orig else failed
+
+
+def _sqlstate(cause: BaseException) -> str:
+    return getattr(cause, "sqlstate", None) or ""
+
+
 def _passing(failed: Exception) -> bool:
     """Whether the same statement may succeed later."""
-    cause = failed.orig if isinstance(failed, DBAPIError) and failed.orig else failed
+    cause = _cause(failed)
     if isinstance(failed, DBAPIError) and failed.connection_invalidated:
         return True
     if isinstance(cause.__cause__, OSError):
         return True
     if isinstance(failed, DBAPIError | asyncpg.PostgresError):
-        sqlstate = getattr(cause, "sqlstate", None) or ""
-        return sqlstate.startswith(PASSING_SQLSTATES)
+        return _sqlstate(cause).startswith(PASSING_SQLSTATES)
     return True
 
 

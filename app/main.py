@@ -5,12 +5,14 @@ import signal
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 
 import uvicorn
 from fastapi import FastAPI
 from starlette.types import Receive, Scope, Send
 
 from app import docs_pages, errors, first_token, health, logs, metrics, openapi
+from app.again import again
 from app.agents.pulse import Pulse
 from app.agents.router import router as agents
 from app.audit.watch import watch_for_ever
@@ -50,7 +52,8 @@ class Service(FastAPI):
         await traced(self.gate, scope, receive, send)
 
     async def behind_the_gate(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await short_way(super().__call__, self.state.settings.max_body_bytes, scope, receive, send)
+        long_way = partial(again, super().__call__)
+        await short_way(long_way, self.state.settings.max_body_bytes, scope, receive, send)
 
 
 def create_app(settings: Settings, url: str) -> FastAPI:

@@ -23,12 +23,14 @@ class FarmqueueError(Exception):
         code: str = "unknown",
         status: int | None = None,
         errors: tuple[FieldError, ...] = (),
+        retry_after: float | None = None,
     ) -> None:
         super().__init__(detail)
         self.detail = detail
         self.code = code
         self.status = status
         self.errors = errors
+        self.retry_after = retry_after  # seconds, where the answer said so
 
     def __str__(self) -> str:
         # A single wrong field is often all that the detail tells.
@@ -85,6 +87,7 @@ def from_response(response: httpx.Response) -> FarmqueueError:
         code=str(problem.get("code", f"http_{status}")),
         status=status,
         errors=tuple(_field_errors(errors)) if isinstance(errors, list) else (),
+        retry_after=_seconds(response.headers.get("retry-after", "")),
     )
 
 
@@ -97,6 +100,11 @@ def from_transport(error: httpx.RequestError, url: httpx.URL) -> Unavailable:
 def shown(url: httpx.URL) -> str:
     """The address as people and logs may see it: without the user and the password in it."""
     return str(url.copy_with(userinfo=b""))
+
+
+def _seconds(told: str) -> float | None:
+    """Retry-After in seconds; the form with a date is not the service's own."""
+    return float(told) if told.isascii() and told.isdigit() else None
 
 
 def _problem(response: httpx.Response) -> dict[str, object]:

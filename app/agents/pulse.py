@@ -20,6 +20,7 @@ from app.agents import store
 from app.agents.schemas import Heartbeat, HeartbeatAnswer
 from app.caller import Caller, token_ended
 from app.db.engine import lock_farm
+from app.errors import clashed
 from app.history.store import record_all
 from app.policy.states import agent_state
 from app.scheduler.desk import give
@@ -103,7 +104,9 @@ class Pulse:
             refusal = token_ended() if beat.caller.token_id in ended else None
             give(beat.answer, refusal or AgentNotFound.of(beat.agent_id))
 
-    async def _step(self, beats: list[Beat], live: Live, *, lock: bool) -> list[Beat]:
+    async def _step(
+        self, beats: list[Beat], live: Live, *, lock: bool, again: bool = True
+    ) -> list[Beat]:
         """Answer the agents that have a lease by this; those that have none are left."""
         leases: dict[UUID, RowMapping] = {}
         stop: dict[UUID, list[int]] = defaultdict(list)
@@ -121,6 +124,8 @@ class Pulse:
                 for row in await store.to_stop(connection, reported):
                     stop[row["agent_id"]].append(row["id"])
         except Exception as failed:  # noqa: BLE001  # whatever it is, each call must hear of it
+            if clashed(failed) and again:
+                return await self._step(beats, live, lock=lock, again=False)
             for beat in beats:
                 give(beat.answer, failed)
             return []

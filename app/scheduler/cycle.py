@@ -59,6 +59,10 @@ class Round:
     alive: set[UUID] = field(default_factory=set)  # agents that only report
     attempts: dict[int, Mapping[int, int]] = field(default_factory=dict)  # ordinals of assignments
 
+    def anew(self) -> "Round":
+        """The same calls, of which nothing has come yet."""
+        return Round(self.asked, self.reported, self.waiting, self.callers)
+
 
 class Cycles:
     """The kept farm, and what was open when those that wait last got nothing."""

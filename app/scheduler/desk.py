@@ -15,7 +15,7 @@ from starlette.types import Receive
 from app import metrics
 from app.caller import Caller, token_ended
 from app.db.engine import driver_of
-from app.errors import Unavailable
+from app.errors import Unavailable, clashed
 from app.scheduler import epoch, store
 from app.scheduler.cycle import Cycles, Outcome, Report, Round
 from app.scheduler.feed import Outdated
@@ -111,10 +111,14 @@ class Desk:
         self._bell.set()
 
     def close(self) -> None:
-        """Answer every waiting poll, and let none wait from now on."""
+        """Send away every waiting poll, and let none wait from now on.
+
+        Not with a 204, after which all would ask at once: each is told another time to come back.
+        """
         self._closing = True
         for poll in list(self._waiting.values()):
-            self._end(poll)
+            self._forget(poll)
+            poll.give(Unavailable("the service stops: ask again, there may be another"))
 
     @property
     def waiting(self) -> int:
@@ -159,7 +163,7 @@ class Desk:
             {poll.request.agent_id: poll.caller for poll in polls},
         )
         began = asyncio.get_running_loop().time()
-        failed = await self._run(this)
+        this, failed = await self._run(this)
         self._refuse_ended()
         if failed is not None:
             self._fail(asked, reported, failed)
@@ -192,17 +196,18 @@ class Desk:
             await self._start_over()
         return (outdated or more) and bool(self._waiting)
 
-    async def _run(self, this: Round) -> Exception | None:
-        """Run a cycle; what made it fail, if it did."""
+    async def _run(self, this: Round) -> tuple[Round, Exception | None]:
+        """Run a cycle; the round as it was served, or what made it fail."""
         with metrics.CYCLE_SECONDS.time():
             failed = await self._try(this)
-            if isinstance(failed, Outdated):
+            if failed is not None and (isinstance(failed, Outdated) or clashed(failed)):
+                this = this.anew()
                 failed = await self._try(this)
         if failed is not None:
             log.warning("cycle_failed", polls=len(this.asked), error=_first_line(failed))
         if isinstance(failed, Outdated):
-            return Unavailable("the database changes too fast to be read: try again")
-        return failed
+            return this, Unavailable("the database changes too fast to be read: try again")
+        return this, failed
 
     async def _try(self, this: Round) -> Exception | None:
         try:

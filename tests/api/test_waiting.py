@@ -179,7 +179,7 @@ async def test_waiting_polls_hold_no_database_connection_but_the_one_of_their_de
     await held_open(app, len(polls))
     assert app.state.engine.pool.checkedout() == 1
     app.state.desk.close()
-    assert {(await poll).status_code for poll in polls} == {204}
+    assert {(await poll).status_code for poll in polls} == {503}
 
 
 async def test_a_client_that_hangs_up_leaves_no_poll_and_no_connection(
@@ -205,7 +205,8 @@ async def test_a_desk_that_closes_answers_all_and_lets_nobody_wait(
     poll = asyncio.create_task(farm.ask("a0", wait=60))
     await held_open(app)
     app.state.desk.close()
-    assert (await poll).status_code == 204
+    sent_away = await poll
+    assert (sent_away.status_code, "retry-after" in sent_away.headers) == (503, True)
     assert (await farm.ask("a0", wait=60)).status_code == 204
 
 
@@ -224,7 +225,7 @@ async def test_a_failed_cycle_refuses_new_polls_and_keeps_old_ones(
         broken.setattr("app.scheduler.store.begin", fails)
         app.state.desk.stir()
         refused = await farm.ask("new")
-    assert (refused.status_code, refused.headers["retry-after"]) == (503, "1")
+    assert (refused.status_code, "retry-after" in refused.headers) == (503, True)
     await farm.job("shot")
     assert await old == "shot"
 

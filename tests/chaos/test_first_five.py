@@ -21,6 +21,8 @@ from tests.chaos.stage import Maker, Stage
 from tests.farm import Json
 
 LEASE = 1.5
+ROUNDS = 8  # of polls that are cancelled
+MADE = 40  # assignments under limits that change
 
 
 async def enlist(stage: Stage, number: int) -> list[str]:
@@ -84,14 +86,36 @@ async def test_results_whose_answer_was_lost_are_counted_once(stage: Maker) -> N
         await invariants.hold(on)
 
 
+async def test_a_release_whose_answer_was_lost_is_of_the_old_work_only(stage: Maker) -> None:
+    async with stage(replicas=1) as on:
+        [agent, *_] = ids = await enlist(on, 2)
+        await on.farm.job("shot", tasks=2)
+        door = on.replicas[0].door
+        async with client(on.urls[0]) as http:
+            held = (await on.ledger.post(http, "/assign", {"agent_id": agent})).answer
+            assert held is not None
+            release = f"/assignments/{held['id']}/release"
+            door.lose_answers(b"/release")
+            assert (await on.ledger.post(http, release, {})).status is None
+            anew = (await on.ledger.post(http, "/assign", {"agent_id": agent})).answer
+            assert anew is not None
+            assert anew["id"] != held["id"]
+            assert (await on.ledger.post(http, release, {})).status == 200
+            kept = (await on.ledger.post(http, "/assign", {"agent_id": agent})).answer
+            assert kept is not None
+            assert kept["id"] == anew["id"]
+        await finish(on, ids)
+        await invariants.hold(on)
+
+
 async def test_a_submission_whose_answer_was_lost_is_the_same_job_again(stage: Maker) -> None:
-    async with stage() as on:
+    async with stage(replicas=1) as on:
         key = {"Idempotency-Key": f"{on.chance.random()}"}
         body = {"title": "shot", "frames": "1-4"}
         on.replicas[0].door.lose_answers(b"POST /jobs")
-        async with client(on.urls[0]) as one, client(on.urls[1]) as two:
-            assert (await on.ledger.post(one, "/jobs", body, **key)).status is None
-            again = await on.ledger.post(two, "/jobs", body, **key)
+        async with client(on.urls[0]) as http:
+            assert (await on.ledger.post(http, "/jobs", body, **key)).status is None
+            again = await on.ledger.post(http, "/jobs", body, **key)
         assert again.status == 201
         assert again.answer is not None
         [job] = await on.postgres.fetch("SELECT id FROM jobs")
@@ -101,8 +125,8 @@ async def test_a_submission_whose_answer_was_lost_is_the_same_job_again(stage: M
 
 async def test_a_crew_whose_answers_get_lost_at_random_does_each_task_once(stage: Maker) -> None:
     async with stage() as on:
-        ids = await enlist(on, 24)
-        for number in range(6):
+        ids = await enlist(on, 16)
+        for number in range(4):
             await on.farm.job(f"shot {number}", tasks=30, batch=3, requeue=-1)
         for replica in on.replicas:
             replica.door.loses = lambda _: on.chance.random() < 0.1
@@ -149,11 +173,15 @@ async def test_the_work_of_an_agent_frozen_past_its_lease_goes_elsewhere_and_sta
 
 
 @contextmanager
-def agent_process(url: str, state: Path, log: Path) -> Iterator[subprocess.Popen[bytes]]:
+def agent_process(
+    url: str, token: str, state: Path, log: Path
+) -> Iterator[subprocess.Popen[bytes]]:
     words = ["--url", url, "--state-dir", str(state), "--wait", "1"]
     with log.open("wb") as output:
         process = subprocess.Popen(
-            [sys.executable, "-m", "farmqueue", "agent", *words], stderr=output
+            [sys.executable, "-m", "farmqueue", "agent", *words],
+            env=os.environ | {"FARMQUEUE_TOKEN": token},
+            stderr=output,
         )
     try:
         yield process
@@ -166,19 +194,20 @@ def agent_process(url: str, state: Path, log: Path) -> Iterator[subprocess.Popen
 async def test_an_agent_process_that_was_frozen_ends_the_work_that_it_lost(
     stage: Maker, tmp_path: Path
 ) -> None:
-    async with stage(lease_seconds=2) as on:
+    async with stage(replicas=1, lease_seconds=2) as on:
         file = tmp_path / "pid"
         script = "import os,sys,time;open(sys.argv[1],'w').write(str(os.getpid()));time.sleep(600)"
         command = [sys.executable, "-c", script, str(file)]
         await on.farm.job("shot", tasks=1, data={"command": command})
+        token = (await on.farm.post("/tokens", {"role": "join", "name": "nodes"}))["token"]
         log = tmp_path / "agent.log"
-        with agent_process(on.urls[0], tmp_path / "state", log) as process:
+        with agent_process(on.urls[0], token, tmp_path / "state", log) as process:
             while not (file.exists() and file.read_text()):
                 await asyncio.sleep(0.05)
             rendering = int(file.read_text())
             os.kill(process.pid, signal.SIGSTOP)
             [other] = await enlist(on, 1)
-            async with client(on.urls[1]) as http:
+            async with client(on.urls[0]) as http:
                 asks = {"agent_id": other, "wait": 60}
                 held = (await on.ledger.post(http, "/assign", asks)).answer
             assert held is not None
@@ -247,7 +276,7 @@ async def test_32_agents_never_pass_a_limit_that_is_lowered_under_a_queue_that_m
             asyncio.create_task(edit(on, over, random.Random(on.chance.random()))) for _ in range(2)
         ]
         async with crew(ids, on.urls, on.ledger, on.chance, effort=0.005, wait=0) as at_work:
-            while len(await invariants.made(on, "assignment.made")) < 100:
+            while len(await invariants.made(on, "assignment.made")) < MADE:
                 at_work.check()
                 await asyncio.sleep(0.2)
             over.set()
@@ -256,7 +285,7 @@ async def test_32_agents_never_pass_a_limit_that_is_lowered_under_a_queue_that_m
             await on.farm.set_job("shot", maximum_agents=0)
             await on.farm.set_job("other", maximum_agents=0)
             await at_work.finish()
-        assert await invariants.hold(on) >= 100
+        assert await invariants.hold(on) >= MADE
         assert await invariants.active(on) == []
 
 
@@ -275,12 +304,12 @@ async def test_what_a_cancelled_poll_was_given_is_its_agents_or_is_free(stage: M
     async with stage() as on:
         one, _ = ids = await enlist(on, 2)
         found = set()
-        for _ in range(30):
+        for _ in range(ROUNDS):
             await hang_up(on, one, on.chance.choice(on.urls), on.chance.uniform(0, 0.03))
             found.add(await who_gets_it(on, ids))
         assert one in found
         await finish(on, ids)
-        assert await invariants.hold(on) == 30
+        assert await invariants.hold(on) == ROUNDS
 
 
 async def who_gets_it(stage: Stage, ids: list[str]) -> str:

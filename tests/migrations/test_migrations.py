@@ -142,7 +142,7 @@ async def test_a_service_on_a_schema_that_it_does_not_know_is_not_ready_and_assi
     assert "farmqueue migrate" in ready.json()["detail"]
     refused = await farm.ask("a0")
     assert refused.status_code == 503
-    assert refused.headers["retry-after"] == "1"
+    assert 1 <= int(refused.headers["retry-after"]) <= 5
 
 
 @pytest.mark.parametrize(

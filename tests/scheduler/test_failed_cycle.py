@@ -44,7 +44,7 @@ async def refused(farm: Farm) -> None:
     """Calls of all three fail: a report, and two polls."""
     calls = farm.report("a0", "failed"), farm.ask("a1"), farm.ask("a2")
     for answer in await asyncio.gather(*calls):
-        assert (answer.status_code, answer.headers["retry-after"]) == (503, "1"), answer.text
+        assert (answer.status_code, "retry-after" in answer.headers) == (503, True), answer.text
 
 
 async def nothing_came_of_it(farm: Farm, app: FastAPI, database: str) -> None:
@@ -123,7 +123,7 @@ async def test_a_cycle_whose_connection_is_cut_gives_nothing(
     with monkeypatch.context() as broken:
         broken.setattr(store, where, is_cut)
         answer = await farm.ask("a1")
-        assert (answer.status_code, answer.headers["retry-after"]) == (503, "1"), answer.text
+        assert (answer.status_code, "retry-after" in answer.headers) == (503, True), answer.text
     await nothing_came_of_it(farm, app, database)
 
 
@@ -147,7 +147,7 @@ async def test_whoever_locks_a_row_that_a_cycle_writes_has_agents_ask_again(
     async with other.transaction():
         await other.execute("SELECT FROM jobs FOR UPDATE")
         answer = await farm.ask("a1")
-        assert (answer.status_code, answer.headers["retry-after"]) == (503, "1"), answer.text
+        assert (answer.status_code, "retry-after" in answer.headers) == (503, True), answer.text
     await nothing_came_of_it(farm, app, database)
 
 
