@@ -4,6 +4,8 @@ Pure ASGI, since every call of every agent comes through it. Who has no valid to
 here, before anything of the body is read.
 """
 
+import asyncio
+
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 

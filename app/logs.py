@@ -14,7 +14,7 @@ from app.request_id import add_to_line
 _TOKEN = re.compile(r"(fq_[a-z]+_[0-9]+_)[0-9A-Za-z]{8,}")
 
 
-def without_tokens(_: Any, __: str, line: str) -> str:
+def without_tokens(_: Any, __: str, line: Any) -> Any:
     """The last processor: whatever a line was made of, it shows no token."""
     return _TOKEN.sub(r"\1…", line)
 

@@ -4,8 +4,8 @@ A database that comes from a backup has forgotten what happened since. Agents st
 of that time, and without care their ids would be given out a second time, for other work. So each
 epoch has ids of its own: that of an assignment has the epoch in its upper bits. An epoch ends
 where the database is not the one that it was (a dump was restored, into another server or the same)
-or is found on another time line (a standby was promoted, a point in time was restored). Jobs, queues
-and tokens leave a gap in their ids.
+or is found on another time line (a standby was promoted, a point in time was restored). Jobs,
+queues and tokens leave a gap in their ids.
 """
 
 import structlog

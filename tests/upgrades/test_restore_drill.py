@@ -83,39 +83,37 @@ async def _drill(on: Stage, stage: Maker, tmp_path: Path) -> None:
     ids = await enlist(on, 12)
     for number in range(4):
         await on.farm.job(f"shot {number}", tasks=150, batch=3, requeue=-1, data=DATA)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("FARMQUEUE_TOKEN", join)
-        early = agent_process(on.urls[0], tmp_path / "early", tmp_path / "early.log")
-        late = agent_process(on.urls[0], tmp_path / "late", tmp_path / "late.log")
-        async with crew(ids, on.urls, on.ledger, on.chance, effort=0.3) as working:
-            with early:
-                await _registered(tmp_path / "early.log")
-                promised = [call for call in on.ledger.calls if call.accepted]
-                dump = tmp_path / "farmqueue.dump"
-                await tool(
-                    "pg_dump", "--format=custom", f"--file={dump}", f"--dbname={on.postgres.url}"
-                )
-                with late:
-                    await _registered(tmp_path / "late.log")
-                    gone = await on.farm.job("submitted after the dump", tasks=1, data=DATA)
-                    token = await made(http, "viewer", "after-the-dump")
-                    listed = (await on.farm.get("/tokens"))["items"]
-                    [known] = [one["id"] for one in listed if one["name"] == "revoked-later"]
-                    assert (await http.delete(f"/tokens/{known}")).is_success
-                    await asyncio.sleep(1)
-                    service.kill()
-                    newest = (await on.postgres.fetch(NEWEST))[0]["id"]
-                    on.ledger.calls.clear()
-                    await restored(on, dump, stage.home)
-                    held = {row["id"] for row in await invariants.active(on)}
-                    await service.start()
-                    assert [*(await audit(on.postgres.url)).findings.kept] == []
-                    while not await invariants.all_done(on):
-                        working.check()
-                        await asyncio.sleep(0.1)
-                    await working.finish()
-                    await _registered(tmp_path / "late.log", "joins anew")
-        on.ledger.calls[:0] = promised
+    early = agent_process(on.urls[0], join, tmp_path / "early", tmp_path / "early.log")
+    late = agent_process(on.urls[0], join, tmp_path / "late", tmp_path / "late.log")
+    async with crew(ids, on.urls, on.ledger, on.chance, effort=0.3) as working:
+        with early:
+            await _registered(tmp_path / "early.log")
+            promised = [call for call in on.ledger.calls if call.accepted]
+            dump = tmp_path / "farmqueue.dump"
+            await tool(
+                "pg_dump", "--format=custom", f"--file={dump}", f"--dbname={on.postgres.url}"
+            )
+            with late:
+                await _registered(tmp_path / "late.log")
+                gone = await on.farm.job("submitted after the dump", tasks=1, data=DATA)
+                token = await made(http, "viewer", "after-the-dump")
+                listed = (await on.farm.get("/tokens"))["items"]
+                [known] = [one["id"] for one in listed if one["name"] == "revoked-later"]
+                assert (await http.delete(f"/tokens/{known}")).is_success
+                await asyncio.sleep(1)
+                service.kill()
+                newest = (await on.postgres.fetch(NEWEST))[0]["id"]
+                on.ledger.calls.clear()
+                await restored(on, dump, stage.home)
+                held = {row["id"] for row in await invariants.active(on)}
+                await service.start()
+                assert [*(await audit(on.postgres.url)).findings.kept] == []
+                while not await invariants.all_done(on):
+                    working.check()
+                    await asyncio.sleep(0.1)
+                await working.finish()
+                await _registered(tmp_path / "late.log", "joins anew")
+    on.ledger.calls[:0] = promised
     fresh = await on.postgres.fetch("SELECT id FROM assignments WHERE id >= 1::bigint << 40")
     assert fresh, "nothing was given out after the restore"
     assert min(row["id"] for row in fresh) > newest
