@@ -13,6 +13,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.errors import CLASH, Clash
 
+# What a server tells of a request in its scope, for those around it.
+TOLD = ("route", "path_params")
+
 TIMES = 4
 PAUSE_SECONDS = 0.1  # at most, drawn: two that met must not meet again
 
@@ -27,8 +30,10 @@ async def again(inner: ASGIApp, scope: Scope, receive: Receive, send: Send) -> N
     heard: list[Message] = []
     for number in range(1, TIMES):
         clash = Clash()
-        await inner({**scope, CLASH: clash}, _anew(heard, receive), _unless(clash, send))
+        served = {**scope, CLASH: clash}
+        await inner(served, _anew(heard, receive), _unless(clash, send))
         if not clash.seen:
+            scope.update({name: served[name] for name in TOLD if name in served})
             return
         log.warning("transaction_clashed", path=scope["path"], attempt=number)
         await asyncio.sleep(random.uniform(0, PAUSE_SECONDS))  # noqa: S311

@@ -182,8 +182,10 @@ async def test_a_database_restored_on_a_server_that_counts_from_anew_is_served(
     farm: Farm, other: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A dump has the numbers of the transactions of the server on which it was made."""
-    await farm.agent("a0")
-    await farm.job("shot")
+    for hostname in ("a0", "reads the farm"):
+        await farm.agent(hostname)
+    await farm.job("shot", tasks=2)
+    await farm.assign("reads the farm")
     await other.execute("UPDATE farm_changes_kept SET since = 10^12, next = 10^12")
     await other.execute("UPDATE farm_changes SET xid = xid + CAST(10^12 AS bigint)")
     loads = 0
