@@ -23,7 +23,7 @@ from app.db.engine import lock_farm
 from app.errors import clashed
 from app.history.store import record_all
 from app.policy.states import agent_state
-from app.scheduler.desk import give
+from app.scheduler.polls import give
 from app.scheduler.refusals import AgentNotFound
 from app.settings import Settings
 from app.tokens import store as tokens

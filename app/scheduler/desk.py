@@ -4,7 +4,6 @@ import asyncio
 from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import chain
-from typing import Any
 from uuid import UUID, uuid4
 
 import asyncpg
@@ -17,9 +16,10 @@ from app.caller import Caller, token_ended
 from app.db.engine import driver_of
 from app.errors import Unavailable, clashed
 from app.scheduler import epoch, store
-from app.scheduler.cycle import Cycles, Outcome, Report, Round
+from app.scheduler.cycle import Cycles, Report, Round
 from app.scheduler.feed import Outdated
 from app.scheduler.kept import KeptFarm, collect_former
+from app.scheduler.polls import Poll, Reported, give
 from app.scheduler.refusals import AgentUnnamed
 from app.scheduler.schemas import UNNAMED, Assignment, AssignmentStatus, AssignRequest
 from app.settings import Settings
@@ -31,31 +31,6 @@ RETRY_SECONDS = 1
 
 # Polls that come with nothing to report and are served in one cycle, where fewer report.
 CROWD = 64
-
-
-@dataclass(slots=True, eq=False)
-class Poll:
-    """A poll held open until there is work for it, or its `wait` is over."""
-
-    request: AssignRequest
-    caller: Caller
-    answer: asyncio.Future[Assignment | None]
-    deadline: float
-    receive: Receive
-    came: float
-    alarm: asyncio.TimerHandle | None = None
-    watch: asyncio.Task[None] | None = None
-
-    def give(self, outcome: Outcome) -> None:
-        give(self.answer, outcome)
-
-
-@dataclass(slots=True, eq=False)
-class Reported:
-    """A report that waits to be counted."""
-
-    report: Report
-    answer: asyncio.Future[AssignmentStatus]
 
 
 @dataclass(slots=True, eq=False)
@@ -359,16 +334,6 @@ class Desk:
             poll.watch.cancel()
         if self._waiting.get(poll.request.agent_id) is poll:
             del self._waiting[poll.request.agent_id]
-
-
-def give(answer: asyncio.Future[Any], outcome: object) -> None:
-    """Let the call have it; an agent that hung up gets the same at its next one."""
-    if answer.done():
-        return
-    if isinstance(outcome, Exception):
-        answer.set_exception(outcome)
-    else:
-        answer.set_result(outcome)
 
 
 def _first_line(failed: Exception) -> str:

@@ -25,10 +25,6 @@ depends_on = None
 
 def upgrade() -> None:
     {steps}
-
-
-def downgrade() -> None:
-    raise NotImplementedError
 '''
 
 # What the release before runs on as well.

@@ -1,0 +1,46 @@
+"""Calls that wait for an answer: polls and reports at the desk, heartbeats at the pulse."""
+
+import asyncio
+from dataclasses import dataclass
+from typing import Any
+
+from starlette.types import Receive
+
+from app.caller import Caller
+from app.scheduler.cycle import Outcome, Report
+from app.scheduler.schemas import Assignment, AssignmentStatus, AssignRequest
+
+
+@dataclass(slots=True, eq=False)
+class Poll:
+    """A poll held open until there is work for it, or its `wait` is over."""
+
+    request: AssignRequest
+    caller: Caller
+    answer: asyncio.Future[Assignment | None]
+    deadline: float
+    receive: Receive
+    came: float
+    alarm: asyncio.TimerHandle | None = None
+    watch: asyncio.Task[None] | None = None
+
+    def give(self, outcome: Outcome) -> None:
+        give(self.answer, outcome)
+
+
+@dataclass(slots=True, eq=False)
+class Reported:
+    """A report that waits to be counted."""
+
+    report: Report
+    answer: asyncio.Future[AssignmentStatus]
+
+
+def give(answer: asyncio.Future[Any], outcome: object) -> None:
+    """Let the call have it; an agent that hung up gets the same at its next one."""
+    if answer.done():
+        return
+    if isinstance(outcome, Exception):
+        answer.set_exception(outcome)
+    else:
+        answer.set_result(outcome)
