@@ -21,14 +21,18 @@ _SHARE_SCALE = 10**12
 
 def turn(node: Queue | Job, parent: Queue) -> Key:
     """Sort key between the open children of one queue; the smallest goes first."""
-    not_begun = parent.prefer_running_jobs and isinstance(node, Job) and node.assigned == 0
-    if not_begun:
+    return turn_with(node, parent, node.assigned, begun=node.assigned > 0)
+
+
+def turn_with(node: Queue | Job, parent: Queue, assigned: int, *, begun: bool) -> Key:
+    """What the key is when the node has so many agents; `begun`: somebody works on it."""
+    if parent.prefer_running_jobs and isinstance(node, Job) and not begun:
         return (-node.priority, True, node.id)  # the oldest first; none of the rules below
     return (
         -node.priority,
         False,
         node.weight == 0,  # leftovers only
-        node.assigned * _SHARE_SCALE // (node.weight or 1),  # agents per unit of weight
+        assigned * _SHARE_SCALE // (node.weight or 1),  # agents per unit of weight
         -node.weight,
         isinstance(node, Queue),  # a job before a queue
         node.id,
