@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from heapq import heapify, heappop, heapreplace
 from itertools import groupby
+from math import ceil
 
 from app.policy.farm import turn_with
 from app.policy.line import Key
@@ -15,6 +16,7 @@ from app.policy.tree import Job, Queue
 
 # Halvings of the interval in which the common share lies; whatever it misses is handed out singly.
 _HALVINGS = 50
+_ROUNDED = 1 - 1e-9
 
 Shares = dict[Queue | Job, int]
 
@@ -85,7 +87,8 @@ class _Lot:
         return self.node.weight or 1  # leftovers are shared evenly
 
     def at(self, share: float) -> int:
-        return max(self.agents, min(self.limit, int(share * self.weight)))
+        """The agents it has once nobody's turn is left at which it has less than this share."""
+        return max(self.agents, min(self.limit, ceil(share * self.weight)))
 
 
 def _deal(lots: Sequence[_Lot], agents: int, queue: Queue) -> int:
@@ -138,7 +141,10 @@ def _even_out(group: Sequence[_Lot], agents: int, queue: Queue) -> None:
 
 
 def _common_share(group: Sequence[_Lot], agents: int) -> float:
-    """Agents per unit of weight to which all may be raised at once without giving out too many."""
+    """Agents per unit of weight to which all may be raised at once, and surely are in the end.
+
+    A little less than it could be, so that no rounding makes it more.
+    """
     low, high = 0.0, float(max(lot.limit for lot in group))
     for _ in range(_HALVINGS):
         middle = (low + high) / 2
@@ -146,4 +152,4 @@ def _common_share(group: Sequence[_Lot], agents: int) -> float:
             low = middle
         else:
             high = middle
-    return low
+    return low * _ROUNDED
