@@ -7,9 +7,9 @@ to load what they show anew. A page says from where in the log on it wants to he
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Hashable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Hashable, Mapping
 from dataclasses import dataclass, field
-from time import monotonic, process_time
+from time import monotonic, perf_counter
 from typing import Any
 from uuid import uuid4
 
@@ -19,6 +19,7 @@ from fastapi.sse import KEEPALIVE_COMMENT, format_sse_event
 
 from app.errors import Unavailable
 from app.page import picture
+from app.page.picture import Away
 from app.page.sessions import Session
 from app.page.shares import Shares
 from app.scheduler.desk import Desk
@@ -104,10 +105,10 @@ class Board:
         try:
             while True:
                 await self._watched.wait()
-                began = process_time()
+                began, away = perf_counter(), Away.seconds
                 await self._look()
-                spent = process_time() - began
-                await asyncio.sleep(max(LOOK_SECONDS, spent / PART) if spent < 1 else 1)
+                spent = perf_counter() - began - (Away.seconds - away)
+                await asyncio.sleep(max(LOOK_SECONDS, spent / PART))
         finally:
             self._shares.end()
 
@@ -118,7 +119,7 @@ class Board:
             await self._look_at(topic)
         return f"{self._epoch}-{topic.number}"
 
-    async def watch(self, name: str, mark: str, session: Session) -> AsyncIterator[bytes]:
+    async def watch(self, name: str, mark: str, session: Session) -> AsyncGenerator[bytes]:
         """What changes from that mark on, as bytes of events, for as long as the session stands."""
         if self.viewers >= MOST_VIEWERS:
             raise Unavailable("too many watch this page just now: it is shown as it was")

@@ -6,6 +6,7 @@ does what else it has to; so a picture is of about one moment.
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
+from time import perf_counter
 from typing import NamedTuple, TypeVar
 
 from app.policy.states import agent_state, job_state
@@ -157,8 +158,16 @@ async def _tasks_below(kept: KeptFarm) -> tuple[dict[int, int], dict[int, int]]:
     return waiting_below, running_below
 
 
+class Away:
+    """How long, in seconds, those who walk a farm have let others have the processor."""
+
+    seconds = 0.0
+
+
 async def unhurried(every: Sequence[One]) -> AsyncIterator[One]:
     for place, one in enumerate(every):
         if place % AT_A_TIME == AT_A_TIME - 1:
+            left = perf_counter()
             await asyncio.sleep(0)
+            Away.seconds += perf_counter() - left
         yield one

@@ -9,8 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.agents.store import STATE as AGENT_STATE
 from app.db.tables import jobqueues
-from app.jobs.store import STATE as JOB_STATE
-from app.jobs.store import j
+from app.jobs.store import j, state_case
 from app.policy.states import JobState
 
 UNFINISHED = (JobState.QUEUED, JobState.RUNNING, JobState.PAUSED)
@@ -34,13 +33,14 @@ FROM unnest(CAST(:ids AS uuid[])) AS a(id), LATERAL (
 GROUP BY a.id
 """)
 
-# What an agent did lately. Of a failure the error, where no other agent had the task since.
+# What an agent did lately. Of a failure the error, where no other agent failed the task since.
 _WORK = text("""
 SELECT s.id, s.job_id, j.title, s.started_at, s.ended_at, s.ended_because,
     cardinality(s.ordinals) AS tasks, cardinality(s.done) AS done, cardinality(s.failed) AS failed,
     (
         SELECT t.last_error FROM tasks t
-        WHERE t.job_id = s.job_id AND t.ordinal = ANY(s.failed) AND t.assignment_id = s.id
+        WHERE t.job_id = s.job_id AND t.ordinal = ANY(s.failed)
+            AND (t.assignment_id = s.id OR t.failed_by = ARRAY[s.agent_id])
         ORDER BY t.ordinal LIMIT 1
     ) AS error
 FROM assignments s LEFT JOIN jobs j ON j.id = s.job_id
@@ -71,7 +71,7 @@ async def job_ids(
     """The newest of them, below the id `before`."""
     query = select(j.c.id).where(j.c.id < before).order_by(j.c.id.desc()).limit(limit)
     if wanted.state is not None:
-        query = query.where(wanted.state == JOB_STATE)
+        query = query.where(state_case == wanted.state)
     if wanted.state in UNFINISHED:
         query = query.where(j.c.time_finished.is_(None))  # which an index has
     if wanted.title:

@@ -21,9 +21,9 @@
     const total = Number(at.dataset.total), done = total - undone;
     at.dataset.t = `${waiting},${running},${done},${failed}`;
     chip(at, state);
-    put(at.querySelector(".done"), `${Math.floor((100 * done) / total)} %`);
-    put(at.querySelector(".failed"), failed ? String(failed) : "");
-    put(at.querySelector(".agents"), assigned ? String(assigned) : "");
+    put(at.querySelector("td.done"), `${Math.floor((100 * done) / total)} %`);
+    put(at.querySelector("td.failed"), failed ? String(failed) : "");
+    put(at.querySelector("td.agents"), assigned ? String(assigned) : "");
     parts(at);
   }
 
