@@ -21,6 +21,7 @@ from app.db import schema
 from app.db.embedded import database_url
 from app.db.engine import create_engine
 from app.db.migrations import upgrade_at
+from app.explain.router import router as explain
 from app.gate import Gate
 from app.history.keeping import keep_for_ever
 from app.history.router import router as history
@@ -71,7 +72,7 @@ def create_app(settings: Settings, url: str) -> FastAPI:
     app.gate = Gate(app.behind_the_gate, settings, app.state.known)
     app.add_middleware(BodyLimit, max_bytes=settings.max_body_bytes)
     errors.install(app)
-    for router in (jobqueues, jobs, agents, work, history, tokens, health.router):
+    for router in (jobqueues, jobs, agents, work, explain, history, tokens, health.router):
         app.include_router(router)
     docs_pages.mount(app)
     openapi.install(app)
