@@ -10,21 +10,29 @@ from dataclasses import dataclass
 from app.policy.farm import Farm
 from app.policy.fit import Agent
 from app.policy.kinds import owed
-from app.policy.pick import start_for
-from app.policy.steps import Rule, turns_to
+from app.policy.steps import Rule, rule_between, second_at
 from app.policy.tree import Job, Queue
 
 
 def why(farm: Farm, agent: Agent, job: Job) -> str:
     """To be called when the job was picked, before the agent is counted to it."""
-    start = start_for(farm, agent)
-    assert start is not None
     met = farm.kinds.met_by(agent)
-    return " ".join(
-        _said(turn.first, met)
-        + ("" if turn.second is None else f">{turn.rule}>{_said(turn.second, met)}")
-        for turn in turns_to(job, met, start)
-    )
+    steps: list[str] = []
+    at: Queue | Job = job
+    while (queue := at.parent) is not None and not _begins_at(at, agent):
+        second = second_at(queue, at, met)
+        if second is None:
+            steps.append(_said(at, met))
+        else:
+            rule = rule_between(at, second, met).value
+            steps.append(f"{_said(at, met)}>{rule}>{_said(second, met)}")
+        at = queue
+    return " ".join(reversed(steps))
+
+
+def _begins_at(node: Queue | Job, agent: Agent) -> bool:
+    """The walk of an agent that is bound to a queue begins there."""
+    return isinstance(node, Queue) and node.id == agent.within
 
 
 @dataclass(frozen=True, slots=True)

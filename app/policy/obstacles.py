@@ -84,7 +84,7 @@ def unfit(
         yield Obstacle.CPUS, frozenset()
     if required.ram > agent.free_ram:
         yield Obstacle.RAM, frozenset()
-    if job.waiting and not takes_any(job, agent, online):
+    if job.failed_by and job.waiting and not takes_any(job, agent, online):
         yield Obstacle.FAILED_BEFORE, frozenset()
 
 

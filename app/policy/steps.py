@@ -6,7 +6,6 @@ It looks at the farm as `pick` does, and decides nothing.
 from dataclasses import dataclass
 from enum import StrEnum
 
-from app.policy.farm import turn
 from app.policy.kinds import owed
 from app.policy.tree import Job, Queue, path
 
@@ -32,16 +31,6 @@ _IN_THE_KEY = (
 
 
 @dataclass(frozen=True, slots=True)
-class Turn:
-    """Of the open children of a queue the `first`, and the one after it with the rule between."""
-
-    queue: Queue
-    first: Queue | Job
-    second: Queue | Job | None
-    rule: Rule | None
-
-
-@dataclass(frozen=True, slots=True)
 class Step:
     """How `node` stands at the queue above it, for agents that meet certain kinds.
 
@@ -58,13 +47,6 @@ class Step:
     rule: Rule | None
 
 
-def turns_to(job: Job, met: int, start: Queue) -> list[Turn]:
-    """The walk from `start` that led to this job: what was decided at each queue on the way."""
-    below = list(path(job))
-    way = below[: below.index(start)][::-1]
-    return [_turn(node, met) for node in way]
-
-
 def steps_to(node: Queue | Job, met: int, start: Queue) -> list[Step]:
     """The way from `start` down to the node; none where it lies elsewhere."""
     above = list(path(node))
@@ -77,33 +59,21 @@ def rule_between(first: Queue | Job, other: Queue | Job, met: int) -> Rule:
     """Why one open child of a queue goes before another one."""
     if first.standing & owed(met) and not other.standing & owed(met):
         return Rule.MINIMUM
-    assert first.parent is not None
-    mine, yours = turn(first, first.parent), turn(other, first.parent)
-    if len(mine) < len(yours) or len(yours) < len(mine):
-        return Rule.PRIORITY if mine[0] != yours[0] else Rule.RUNNING_FIRST
-    at = next(
-        at for at, (one, another) in enumerate(zip(mine, yours, strict=True)) if one != another
-    )
+    mine, yours = first.key, other.key
+    assert mine is not None
+    assert yours is not None
+    at = next(place for place, part in enumerate(mine) if part != yours[place])
     return Rule.OLDER if at == len(mine) - 1 else _IN_THE_KEY[at]
 
 
-def _turn(node: Queue | Job, met: int) -> Turn:
-    queue = node.parent
-    assert queue is not None
-    second = _after(queue, node, met)
-    rule = None if second is None else rule_between(node, second, met)
-    return Turn(queue, node, second, rule)
-
-
-def _after(queue: Queue, first: Queue | Job, met: int) -> Queue | Job | None:
-    """The candidate after the first one: those that are owed come before all others."""
+def second_at(queue: Queue, first: Queue | Job, met: int) -> Queue | Job | None:
+    """Who is next at a queue after the first: those that are owed come before all others."""
     line = queue.line
     if first.standing & owed(met):
         if (next_owed := line.after(first, owed(met))) is not None:
             return next_owed
-        if line.standing & met:
-            other = line.first(met)
-            return line.after(first, met) if other is first else other
+        other = line.first(met)
+        return line.after(first, met) if other is first else other
     return line.after(first, met)
 
 
@@ -117,8 +87,9 @@ def _step(node: Queue | Job, met: int) -> Step:
     mine = _order(node, met)
     place = 1 + sum(_order(child, met) < mine for child in candidates)
     if place == 1:
-        now = _turn(node, met)
-        return Step(queue, node, len(candidates), owed_ones, place, now.second, now.rule)
+        second = second_at(queue, node, met)
+        rule = None if second is None else rule_between(node, second, met)
+        return Step(queue, node, len(candidates), owed_ones, place, second, rule)
     first = _first(queue, met)
     assert first is not None
     rule = rule_between(first, node, met)

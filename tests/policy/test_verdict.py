@@ -198,6 +198,15 @@ def test_the_older_of_equals_goes_first() -> None:
     assert rule(job(1), job(2)) is Rule.OLDER
 
 
+def test_why_the_assignment_of_an_agent_bound_to_a_queue_was_made_begins_there() -> None:
+    films = queue(1, job(2), job(5))
+    tree = farm(queue(3, films, job(4)))
+    bound = agent(within=1)
+    picked = pick(tree, bound)
+    assert picked is not None
+    assert [step.first.id for step in read(why(tree, bound, picked))] == [2]
+
+
 def test_a_maximum_above_is_found_and_raising_it_is_the_change() -> None:
     inside = job(1)
     films = queue(1, inside, maximum=5, assigned=5)
