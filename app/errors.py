@@ -266,6 +266,11 @@ async def _database(request: Request, failed: Exception) -> Response:
     return await _refusal(request, away)
 
 
+def first_line(failed: Exception) -> str:
+    """What went wrong, for a log: what comes after may tell what somebody sent."""
+    return str(failed).split("\n")[0] or type(failed).__name__
+
+
 def clashed(failed: Exception) -> bool:
     """Whether the server ended the transaction for another's sake, with all of it undone."""
     return _sqlstate(_cause(failed)).startswith(CLASHED_SQLSTATES)

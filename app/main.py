@@ -21,6 +21,7 @@ from app.db import schema
 from app.db.embedded import database_url
 from app.db.engine import create_engine
 from app.db.migrations import upgrade_at
+from app.explain.router import router as explain
 from app.gate import Gate
 from app.history.keeping import keep_for_ever
 from app.history.router import router as history
@@ -75,7 +76,7 @@ def create_app(settings: Settings, url: str) -> FastAPI:
     app.state.sessions = Sessions(settings, app.state.known, app.gate)
     app.add_middleware(BodyLimit, max_bytes=settings.max_body_bytes)
     errors.install(app)
-    for router in (jobqueues, jobs, agents, work, history, tokens, health.router):
+    for router in (jobqueues, jobs, agents, work, explain, history, tokens, health.router):
         app.include_router(router)
     mount_page(app)
     docs_pages.mount(app)

@@ -10,6 +10,7 @@ from typing import Any, Generic, Literal, TypeVar, Unpack
 from urllib.parse import quote
 from uuid import uuid4
 
+from farmqueue.explained import Explanation
 from farmqueue.model import (
     Agent,
     AgentChanges,
@@ -239,6 +240,29 @@ def report(assignment_id: int, results: Sequence[Result]) -> Call[Json | None]:
 def release(assignment_id: int) -> Call[Json | None]:
     """Give the unfinished tasks of an assignment back."""
     return Call("POST", f"/assignments/{assignment_id}/release")
+
+
+# --- why ---
+
+
+def why_job(job_id: int, *, agent_id: str | None = None) -> Call[Explanation]:
+    """Why a job does not run, or not on this agent."""
+    return Call("GET", f"/jobs/{job_id}/explain", _given(agent_id=agent_id))
+
+
+def why_queue(queue_id: int, *, agent_id: str | None = None) -> Call[Explanation]:
+    """Why a queue gets no agent, or not this one."""
+    return Call("GET", f"/jobqueues/{queue_id}/explain", _given(agent_id=agent_id))
+
+
+def why_agent(agent_id: str) -> Call[Explanation]:
+    """Why an agent is idle, or what it would get."""
+    return Call("GET", f"/agents/{quote(agent_id, safe='')}/explain")
+
+
+def why_assignment(assignment_id: int) -> Call[Explanation]:
+    """Why an assignment was made."""
+    return Call("GET", f"/assignments/{assignment_id}/explain")
 
 
 # --- tokens ---

@@ -244,6 +244,8 @@ class Assignment(Table):
     started_at: Mapped[datetime] = mapped_column(Timestamp, server_default=func.clock_timestamp())
     ended_at: Mapped[datetime | None] = mapped_column(Timestamp)
     ended_because: Mapped[str | None] = mapped_column(Text)
+    # The walk that led to it, as `policy.made` writes it.
+    why: Mapped[str | None] = mapped_column(Text)
 
 
 class Task(Table):

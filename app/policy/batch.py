@@ -38,13 +38,13 @@ def _takeable(job: Job, agent: Agent, online: Collection[Agent]) -> Iterator[int
             yield ordinal
             continue
         if failed_by not in all_failed:
-            able = (other for other in online if _serves(other, job))
+            able = (other for other in online if serves(other, job))
             all_failed[failed_by] = everyone_failed(failed_by, job.requirements, able)
         if all_failed[failed_by]:
             yield ordinal
 
 
-def _serves(agent: Agent, job: Job) -> bool:
+def serves(agent: Agent, job: Job) -> bool:
     """It is not bound to a queue elsewhere."""
     if agent.within is None:
         return True

@@ -14,6 +14,9 @@ from app.policy.farm import turn_with
 from app.policy.line import Key
 from app.policy.tree import Job, Queue
 
+# So many agents for each that shares them are handed out one by one.
+_SINGLY = 8
+
 # Halvings of the interval in which the common share lies; whatever it misses is handed out singly.
 _HALVINGS = 50
 _ROUNDED = 1 - 1e-9
@@ -62,6 +65,9 @@ def _batches(job: Job) -> int:
 def _share(queue: Queue, agents: int, need: "dict[Queue | Job, _Need]", shares: Shares) -> None:
     """Share the queue's agents out among all below it: first to those that are owed."""
     shares[queue] = agents
+    if agents == 0:
+        shares.update(_nothing_below(queue))
+        return
     lots = [_Lot(child, 0, need[child].least) for child in queue.children]
     left = _deal(lots, agents, queue)
     for lot in lots:
@@ -72,6 +78,13 @@ def _share(queue: Queue, agents: int, need: "dict[Queue | Job, _Need]", shares: 
             _share(lot.node, lot.agents, need, shares)
         else:
             shares[lot.node] = lot.agents
+
+
+def _nothing_below(queue: Queue) -> Iterator[tuple[Queue | Job, int]]:
+    for child in queue.children:
+        yield child, 0
+        if isinstance(child, Queue):
+            yield from _nothing_below(child)
 
 
 @dataclass(slots=True, eq=False)
@@ -124,11 +137,13 @@ def _key(lot: _Lot, queue: Queue) -> Key:
 
 def _even_out(group: Sequence[_Lot], agents: int, queue: Queue) -> None:
     """Give them so many agents, each the next to whoever's turn it is; they have room for more."""
-    before = sum(lot.agents for lot in group)
-    share = _common_share(group, before + agents)
-    for lot in group:
-        lot.agents = lot.at(share)
-    left = before + agents - sum(lot.agents for lot in group)
+    left = agents
+    if agents > _SINGLY * len(group):
+        before = sum(lot.agents for lot in group)
+        share = _common_share(group, before + agents)
+        for lot in group:
+            lot.agents = lot.at(share)
+        left = before + agents - sum(lot.agents for lot in group)
     turns = [(_key(lot, queue), lot) for lot in group if lot.agents < lot.limit]
     heapify(turns)
     for _ in range(left):

@@ -61,6 +61,19 @@ class Line(Generic[Member]):
         members = self._stretches[self._tree.first(bits)].members
         return next(member for member in members if member.standing & bits)
 
+    def after(self, member: Member, bits: int) -> Member | None:
+        """The next member behind this one, which stands in the line, that has one of the bits."""
+        assert member.key is not None
+        at = self._at(member.key)
+        stretch = self._stretches[at]
+        for other in stretch.members[bisect_left(stretch.keys, member.key) + 1 :]:
+            if other.standing & bits:
+                return other
+        following = self._tree.first_from(at + 1, bits)
+        if following is None:
+            return None
+        return next(one for one in self._stretches[following].members if one.standing & bits)
+
     def fill(self, members: list[Member]) -> None:
         """Let these, with their keys and bits, be the whole line."""
         members = sorted(members, key=_key)
@@ -178,6 +191,11 @@ class _Tree:
             if not self.bits[at] & bits:
                 at += 1
         return at - self._width
+
+    def first_from(self, place: int, bits: int) -> int | None:
+        """The first place from this one on that has one of the bits."""
+        places = range(place, self._length)
+        return next((at for at in places if self.bits[self._width + at] & bits), None)
 
 
 def _take_out(stretch: _Stretch[Member], key: Key) -> None:

@@ -17,35 +17,43 @@ def pick(farm: Farm, agent: Agent) -> Job | None:
     The walk does not know; where it ends at such a job, that is closed and the walk begun anew.
     One that ends elsewhere is right: what it passed over comes later or is closed all the same.
     """
-    start = _start(farm, agent)
-    if start is None:
-        return None
-    met = farm.kinds.met_by(agent)
     closed: list[Job] = []
     try:
-        job = _walk(start, met)
-        while job is not None and not takes_any(job, agent, farm.online.values()):
-            farm.close(job)
-            closed.append(job)
-            job = _walk(start, met)
-        return job
+        return find(farm, agent, closed)
     finally:
         for each in closed:
             farm.settle(each)
 
 
+def find(farm: Farm, agent: Agent, closed: list[Job]) -> Job | None:
+    """As `pick`; jobs that the agent is barred from stay closed, and are added to `closed`."""
+    start = start_for(farm, agent)
+    if start is None:
+        return None
+    met = farm.kinds.met_by(agent)
+    job = _walk(start, met)
+    while job is not None and not takes_any(job, agent, farm.online.values()):
+        farm.close(job)
+        closed.append(job)
+        job = _walk(start, met)
+    return job
+
+
 def assign(farm: Farm, agent: Agent) -> tuple[Job, list[int]] | None:
     """Pick for the agent, and count it: the ordinals of its tasks no longer wait."""
     job = pick(farm, agent)
-    if job is None:
-        return None
+    return None if job is None else (job, give(farm, agent, job))
+
+
+def give(farm: Farm, agent: Agent, job: Job) -> list[int]:
+    """Count the agent to the job that was picked for it: the ordinals that no longer wait."""
     ordinals = next_batch(job, agent, farm.online.values())
     job.waiting.remove(ordinals)
     farm.count(job, 1)
-    return job, ordinals
+    return ordinals
 
 
-def _start(farm: Farm, agent: Agent) -> Queue | None:
+def start_for(farm: Farm, agent: Agent) -> Queue | None:
     """The root; the agent's queue, if it is bound to one and nothing on the way there is closed."""
     if agent.within is None:
         return farm.root

@@ -12,7 +12,8 @@ import asyncpg
 
 from app.caller import Caller, token_ended
 from app.errors import AppError
-from app.policy.pick import assign
+from app.policy.made import why
+from app.policy.pick import give, pick
 from app.policy.states import Mode, TaskState
 from app.scheduler import reports, store
 from app.scheduler.answer import answer
@@ -30,6 +31,16 @@ class Report:
     assignment_id: int
     results: Sequence[Result]
     caller: Caller
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """New work for an agent, and why it is this."""
+
+    agent: KeptAgent
+    job_id: int
+    ordinals: list[int]
+    why: str
 
 
 # What a poll gets: work, nothing, or a refusal; what a report gets.
@@ -54,7 +65,7 @@ class Round:
     statuses: list[Status] = field(default_factory=list)
     counted: list[reports.Counted] = field(default_factory=list)
     agents: dict[UUID, KeptAgent] = field(default_factory=dict)  # of `asked`, not refused
-    grants: list[tuple[KeptAgent, int, list[int]]] = field(default_factory=list)
+    grants: list[Grant] = field(default_factory=list)
     held: list[Holding] = field(default_factory=list)  # of agents that ask once more
     alive: set[UUID] = field(default_factory=set)  # agents that only report
     attempts: dict[int, Mapping[int, int]] = field(default_factory=dict)  # ordinals of assignments
@@ -242,30 +253,30 @@ class Cycles:
             this.held.append(agent.held)
         elif agent.mode == Mode.ENABLED:
             farm = self.kept.farm
-            work = assign(farm, agent.facts)
-            if work is not None:
-                this.grants.append((agent, work[0].id, work[1]))
+            job = pick(farm, agent.facts)
+            if job is not None:
+                because = why(farm, agent.facts, job)
+                this.grants.append(Grant(agent, job.id, give(farm, agent.facts, job), because))
             elif farm.standing & farm.kinds.met_by(agent.facts):
                 self._barred.add(agent.facts.id)
 
     async def _write(self, connection: asyncpg.Connection, this: Round) -> datetime:
         """Write what was decided, and read what the answers need beside it."""
         grants = [
-            (agent.facts.id, job_id, "{" + ",".join(map(str, ordinals)) + "}")
-            for agent, job_id, ordinals in this.grants
+            (one.agent.facts.id, one.job_id, _array(one.ordinals), one.why) for one in this.grants
         ]
         rows = await store.decide(connection, grants, self._alive(this), _numbers(this))
         self.kept.wrote(rows[0]["transaction"])
         made = {row["agent_id"]: row for row in rows}
-        for agent, job_id, ordinals in this.grants:
-            row = made[agent.facts.id]
-            self.kept.hold(Holding(row["id"], agent.facts.id, job_id, ordinals))
-            this.attempts[row["id"]] = dict(zip(ordinals, row["attempts"], strict=True))
+        for one in this.grants:
+            row = made[one.agent.facts.id]
+            self.kept.hold(Holding(row["id"], one.agent.facts.id, one.job_id, one.ordinals))
+            this.attempts[row["id"]] = dict(zip(one.ordinals, row["attempts"], strict=True))
         if this.held:
             for row in await store.unfinished(connection, [held.id for held in this.held]):
                 tasks = zip(row["ordinals"], row["attempts"], strict=True)
                 this.attempts[row["id"]] = dict(tasks)
-        job_ids = [job_id for _, job_id, _ in this.grants] + [held.job_id for held in this.held]
+        job_ids = [one.job_id for one in this.grants] + [held.job_id for held in this.held]
         if missing := self.kept.told.missing(job_ids):
             self.kept.told.add(await store.told(connection, missing))
         now: datetime = rows[0]["now"]
@@ -276,7 +287,7 @@ class Cycles:
         lease = self.settings.lease_seconds
         alive: dict[UUID, tuple[int | None, float, bool]] = {}
         alive |= dict.fromkeys(this.alive, (None, lease, False))
-        busy = {agent.facts.id for agent, *_ in this.grants} | {one.agent_id for one in this.held}
+        busy = {one.agent.facts.id for one in this.grants} | {one.agent_id for one in this.held}
         alive |= dict.fromkeys(busy, (None, lease, False))
         for poll in this.asked:
             if poll.agent_id in this.agents:
@@ -305,12 +316,16 @@ def _numbers(this: Round) -> list[tuple[int, int, int, str, str]]:
         ends[one.becomes] += 1
         if one.becomes is TaskState.WAITING:
             back.append(one.ordinal)
-    for _, job_id, ordinals in this.grants:
-        numbers.setdefault(job_id, (Counter(), [], []))[2].extend(ordinals)
+    for grant in this.grants:
+        numbers.setdefault(grant.job_id, (Counter(), [], []))[2].extend(grant.ordinals)
     return [
         (job_id, ends[TaskState.DONE], ends[TaskState.FAILED], multirange(back), multirange(out))
         for job_id, (ends, back, out) in numbers.items()
     ]
+
+
+def _array(numbers: Sequence[int]) -> str:
+    return "{" + ",".join(map(str, numbers)) + "}"
 
 
 async def _meanwhile(statement: Awaitable[object], think: Callable[[], None]) -> None:

@@ -4,6 +4,7 @@ import asyncio
 from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import chain
+from typing import Any
 from uuid import UUID, uuid4
 
 import asyncpg
@@ -14,7 +15,7 @@ from starlette.types import Receive
 from app import metrics
 from app.caller import Caller, token_ended
 from app.db.engine import driver_of
-from app.errors import Unavailable, clashed
+from app.errors import Unavailable, clashed, first_line
 from app.scheduler import epoch, store
 from app.scheduler.cycle import Cycles, Report, Round
 from app.scheduler.feed import Outdated
@@ -45,6 +46,7 @@ class Desk:
     _asked: list[Poll] = field(default_factory=list)
     _reported: list[Reported] = field(default_factory=list)
     _waiting: dict[UUID, Poll] = field(default_factory=dict)
+    _looking: list[asyncio.Future[KeptFarm]] = field(default_factory=list)
     _stirred: bool = True
     _bell: asyncio.Event = field(default_factory=asyncio.Event)
     _closing: bool = False
@@ -80,6 +82,13 @@ class Desk:
         self._reported.append(reported)
         self._bell.set()
         return await reported.answer
+
+    async def look(self) -> KeptFarm:
+        """The farm as the database has it now; to be looked at before anything else is awaited."""
+        looking: asyncio.Future[KeptFarm] = asyncio.get_running_loop().create_future()
+        self._looking.append(looking)
+        self.stir()
+        return await looking
 
     def stir(self) -> None:
         """Something changed that may be work for those that wait."""
@@ -128,9 +137,11 @@ class Desk:
         """One round: of what came, and of those that wait where that may be work for them."""
         self.rounds += 1
         asked, reported = self._take_asked(), self._take_reported()
+        looking, self._looking = self._looking, []
         stirred, self._stirred = self._stirred, False
         if not asked and not reported and not (stirred and await self._refreshed()):
             self._refuse_ended()
+            self._show(looking)
             return
         polls = [*self._waiting.values(), *asked]
         this = Round(
@@ -143,9 +154,10 @@ class Desk:
         this, failed = await self._run(this)
         self._refuse_ended()
         if failed is not None:
-            self._fail(asked, reported, failed)
+            self._fail(asked, [*(one.answer for one in reported), *looking], failed)
             return
         self._give(asked, reported, this)
+        self._show(looking)
         self._measure(asked, this, began)
 
     def _refuse_ended(self) -> None:
@@ -165,7 +177,7 @@ class Desk:
         except Outdated:
             outdated = True
         except Exception as failed:  # noqa: BLE001  # whatever it is, the desk goes on
-            log.warning("refresh_failed", error=_first_line(failed))
+            log.warning("refresh_failed", error=first_line(failed))
             await self._start_over()
             asyncio.get_running_loop().call_later(RETRY_SECONDS, self.stir)
             return False
@@ -181,7 +193,7 @@ class Desk:
                 this = this.anew()
                 failed = await self._try(this)
         if failed is not None:
-            log.warning("cycle_failed", polls=len(this.asked), error=_first_line(failed))
+            log.warning("cycle_failed", polls=len(this.asked), error=first_line(failed))
         if isinstance(failed, Outdated):
             return this, Unavailable("the database changes too fast to be read: try again")
         return this, failed
@@ -268,15 +280,19 @@ class Desk:
         metrics.CYCLE_POLLS.observe(len(asked))
         metrics.CYCLE_GRANTS.observe(len(this.grants))
 
-    def _fail(self, asked: list[Poll], reported: list[Reported], failed: Exception) -> None:
+    def _fail(
+        self, asked: list[Poll], others: list[asyncio.Future[Any]], failed: Exception
+    ) -> None:
         """New calls hear of it, those that waited before wait on."""
         now = asyncio.get_running_loop().time()
         metrics.failed([now - one.came for one in asked])
-        for poll in asked:
-            give(poll.answer, failed)
-        for one in reported:
-            give(one.answer, failed)
+        for answer in [*(poll.answer for poll in asked), *others]:
+            give(answer, failed)
         self._stirred = True
+
+    def _show(self, looking: list[asyncio.Future[KeptFarm]]) -> None:
+        for one in looking:
+            give(one, self.kept or Unavailable("the farm cannot be read just now: try again"))
 
     def _take_asked(self) -> list[Poll]:
         """New polls, one an agent: all that report, and as many of those that come with nothing.
@@ -336,7 +352,3 @@ class Desk:
             poll.watch.cancel()
         if self._waiting.get(poll.request.agent_id) is poll:
             del self._waiting[poll.request.agent_id]
-
-
-def _first_line(failed: Exception) -> str:
-    return str(failed).split("\n")[0] or type(failed).__name__

@@ -52,6 +52,7 @@ class KeptAgent:
     """An agent as its row says, with what it holds."""
 
     facts: Agent
+    hostname: str
     mode: str
     online: bool
     held: Holding | None = None
@@ -62,6 +63,7 @@ class KeptJob:
     """An unfinished job: how many tasks are not done, and how many neither done nor failed."""
 
     job: Job
+    title: str
     requeue: int
     undone: int
     unfinished: int
@@ -266,7 +268,8 @@ class KeptFarm:
             self.children[parent_id].add(row["id"])
         undone = row["tasks_total"] - row["tasks_done"]
         unfinished = undone - row["tasks_failed"]
-        kept = KeptJob(job_of(row, failed_by), row["requeue"], undone, unfinished, parents)
+        job = job_of(row, failed_by)
+        kept = KeptJob(job, row["title"], row["requeue"], undone, unfinished, parents)
         self.jobs[row["id"]] = kept
         return kept
 
@@ -288,7 +291,7 @@ class KeptFarm:
             self.farm.settle(child.job)
 
     def _add_agent(self, row: Mapping[str, Any]) -> KeptAgent:
-        agent = KeptAgent(agent_of(row), row["mode"], row["online"])
+        agent = KeptAgent(agent_of(row), row["hostname"], row["mode"], row["online"])
         self.agents[row["id"]] = agent
         self._list_online(agent)
         if row["assignment_id"] is not None:

@@ -43,10 +43,10 @@ FROM jobqueues WHERE id = ANY($1::bigint[])
 
 # Jobs with a task that waits or runs, and what each still waits for.
 _JOBS = """
-SELECT j.id, j.job_queue_id, j.priority, j.weight, j.minimum_agents, j.maximum_agents, j.paused,
-    j.frames, j."by", j.num_tiles, j.batch, j.batch_contiguous, j.cpus, j.ram, j.required_tags,
-    j.excluded_tags, CAST(j.waiting AS text) AS waiting, j.requeue, j.tasks_total, j.tasks_done,
-    j.tasks_failed, p.parents
+SELECT j.id, j.title, j.job_queue_id, j.priority, j.weight, j.minimum_agents, j.maximum_agents,
+    j.paused, j.frames, j."by", j.num_tiles, j.batch, j.batch_contiguous, j.cpus, j.ram,
+    j.required_tags, j.excluded_tags, CAST(j.waiting AS text) AS waiting, j.requeue, j.tasks_total,
+    j.tasks_done, j.tasks_failed, p.parents
 FROM jobs j LEFT JOIN (
     SELECT d.job_id, array_agg(d.parent_job_id) AS parents
     FROM job_dependencies d JOIN jobs p ON p.id = d.parent_job_id
@@ -57,10 +57,10 @@ WHERE j.time_finished IS NULL
 """
 
 _JOBS_OF = """
-SELECT j.id, j.job_queue_id, j.priority, j.weight, j.minimum_agents, j.maximum_agents, j.paused,
-    j.frames, j."by", j.num_tiles, j.batch, j.batch_contiguous, j.cpus, j.ram, j.required_tags,
-    j.excluded_tags, CAST(j.waiting AS text) AS waiting, j.requeue, j.tasks_total, j.tasks_done,
-    j.tasks_failed, ARRAY(
+SELECT j.id, j.title, j.job_queue_id, j.priority, j.weight, j.minimum_agents, j.maximum_agents,
+    j.paused, j.frames, j."by", j.num_tiles, j.batch, j.batch_contiguous, j.cpus, j.ram,
+    j.required_tags, j.excluded_tags, CAST(j.waiting AS text) AS waiting, j.requeue, j.tasks_total,
+    j.tasks_done, j.tasks_failed, ARRAY(
         SELECT d.parent_job_id FROM job_dependencies d JOIN jobs p ON p.id = d.parent_job_id
         WHERE d.job_id = j.id AND p.tasks_done < p.tasks_total
     ) AS parents
@@ -80,7 +80,7 @@ _FAILED_BEFORE_OF = f"{_FAILED_BEFORE} AND job_id = ANY($1::bigint[])"
 
 # Agents, each with its active assignment: at most one.
 _AGENTS = """
-SELECT g.id, g.mode, g.online, g.cpus, g.free_ram, g.tags, g.job_queue_id,
+SELECT g.id, g.hostname, g.mode, g.online, g.cpus, g.free_ram, g.tags, g.job_queue_id,
     s.id AS assignment_id, s.job_id, s.ordinals, s.done, s.failed
 FROM agents g LEFT JOIN assignments s ON s.agent_id = g.id AND s.ended_at IS NULL
 """
@@ -152,9 +152,10 @@ FROM outcomes o JOIN told_assignments a ON a.id = o.assignment_id ORDER BY o.ass
 # history tell it. The agents that called live; who waits for work may be silent meanwhile.
 _DECIDE = """
 WITH made AS (
-    INSERT INTO assignments (agent_id, job_id, ordinals)
-    SELECT g.agent_id, g.job_id, CAST(g.ordinals AS int[])
-    FROM unnest($1::uuid[], $2::bigint[], $3::text[]) AS g(agent_id, job_id, ordinals)
+    INSERT INTO assignments (agent_id, job_id, ordinals, why)
+    SELECT g.agent_id, g.job_id, CAST(g.ordinals AS int[]), g.why
+    FROM unnest($1::uuid[], $2::bigint[], $3::text[], $4::text[])
+        AS g(agent_id, job_id, ordinals, why)
     RETURNING id, agent_id, job_id, ordinals
 ),
 begun AS (
@@ -173,7 +174,7 @@ counted AS (
             ELSE coalesce(j.time_started, clock_timestamp()) END,
         time_finished = CASE WHEN j.tasks_done + n.done + j.tasks_failed + n.failed
             = j.tasks_total THEN clock_timestamp() END
-    FROM unnest($8::bigint[], $9::int[], $10::int[], $11::text[], $12::text[])
+    FROM unnest($9::bigint[], $10::int[], $11::int[], $12::text[], $13::text[])
         AS n(job_id, done, failed, back, out)
     WHERE j.id = n.job_id
 ),
@@ -189,7 +190,7 @@ alive AS (
         free_ram = coalesce(p.free_ram, a.free_ram),
         last_asked = CASE WHEN p.asked THEN clock_timestamp() ELSE a.last_asked END,
         lease_expires_at = clock_timestamp() + make_interval(secs => p.lease_seconds)
-    FROM unnest($4::uuid[], $5::int[], $6::float8[], $7::bool[])
+    FROM unnest($5::uuid[], $6::int[], $7::float8[], $8::bool[])
         AS p(agent_id, free_ram, lease_seconds, asked)
     WHERE a.id = p.agent_id
 )
@@ -289,16 +290,16 @@ async def report(connection: asyncpg.Connection, said: Iterable[tuple[Any, ...]]
 
 async def decide(
     connection: asyncpg.Connection,
-    grants: Sequence[tuple[UUID, int, str]],
+    grants: Sequence[tuple[UUID, int, str, str]],
     alive: Sequence[tuple[UUID, int | None, float, bool]],
     jobs: Sequence[tuple[int, int, int, str, str]],
 ) -> Rows:
     """Write what a cycle decided.
 
-    `grants` are new assignments (agent id, job id, ordinals as the text of an array); `alive` the
-    agents that called (id, free MB or None, lease in seconds, whether it asked); `jobs` what
-    changed in the numbers of jobs (id, more done, more failed, ordinals that came back, ordinals
-    that went out, both as the text of a multirange).
+    `grants` are new assignments (agent id, job id, ordinals as the text of an array, why);
+    `alive` the agents that called (id, free MB or None, lease in seconds, whether it asked); `jobs`
+    what changed in the numbers of jobs (id, more done, more failed, ordinals that came back,
+    ordinals that went out, both as the text of a multirange).
 
     Returns a row for each assignment: id, agent_id and the attempts of its tasks; one of nulls
     where there is none. In all of them stand the database's `now` and this `transaction`.
@@ -306,7 +307,7 @@ async def decide(
     return await _rows(
         connection,
         _DECIDE,
-        *_columns(grants, 3),
+        *_columns(grants, 4),
         *_columns(alive, 4),
         *_columns(jobs, 5),
     )

@@ -9,6 +9,7 @@ from farmqueue.cli import agent, agents, jobs, queues, service, submit, watch
 from farmqueue.cli import token as tokens
 from farmqueue.cli.connection import GIVEN
 from farmqueue.cli.exits import MEANINGS
+from farmqueue.cli.why import why
 
 app = typer.Typer(
     name="farmqueue",
@@ -29,6 +30,7 @@ app.command(rich_help_panel=_WORK)(watch.watch)
 app.command(rich_help_panel=_LOOK)(queues.queues)
 app.add_typer(queues.queue, name="queue", help="One queue, or change it.", rich_help_panel=_LOOK)
 app.add_typer(agents.agents, name="agents", help="The agents.", rich_help_panel=_LOOK)
+app.add_typer(why, name="why", help="Why something runs, or does not.", rich_help_panel=_LOOK)
 app.add_typer(tokens.token, name="token", help="Who may do what.", rich_help_panel=_LOOK)
 
 

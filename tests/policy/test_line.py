@@ -61,6 +61,9 @@ class Pair:
             able = [card for card in expected if card.standing & bits]
             if able:
                 assert self.line.first(bits) is able[0]
+            for at, card in enumerate(expected):
+                later = [other for other in expected[at + 1 :] if other.standing & bits]
+                assert self.line.after(card, bits) is (later[0] if later else None)
 
 
 a_number = st.integers(0, 29)

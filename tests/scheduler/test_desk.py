@@ -7,7 +7,7 @@ import pytest
 from fastapi import FastAPI
 
 from app.policy.kinds import SPARE
-from app.policy.pick import assign
+from app.policy.pick import pick
 from app.scheduler.cycle import Cycles, Report, Round
 from app.scheduler.desk import CROWD
 from app.scheduler.schemas import Result
@@ -43,9 +43,9 @@ def tried(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
 
     def counted(farm: Any, agent: Any) -> Any:
         agents.append(str(agent.id))
-        return assign(farm, agent)
+        return pick(farm, agent)
 
-    monkeypatch.setattr("app.scheduler.cycle.assign", counted)
+    monkeypatch.setattr("app.scheduler.cycle.pick", counted)
     return agents
 
 

@@ -1,0 +1,1 @@
+"""Why things are as they are: what runs, what does not, and what would have to change."""

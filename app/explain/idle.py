@@ -1,0 +1,116 @@
+"""Why nothing can go out: of a queue, of an agent."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from uuid import UUID
+
+from app.explain.names import Names, listed
+from app.explain.schemas import Code, Reason
+from app.policy.fit import Agent
+from app.policy.obstacles import closed_above, unfit
+from app.policy.states import AgentState, agent_state
+from app.policy.tree import Job, Queue
+from app.scheduler.kept import KeptFarm
+
+# Jobs that are looked at; in a queue of more than that most are as these.
+LOOKED_AT = 5_000
+
+Cause = tuple[Code, str]
+
+_WORDS = {
+    Code.ALL_TASKS_OUT: "with all tasks given out",
+    Code.WAITS_FOR_JOBS: "waiting for other jobs",
+    Code.PAUSED: "paused",
+    Code.CLOSED: "closed by a maximum of 0",
+    Code.MAXIMUM: "at a maximum",
+    Code.BOUND_ELSEWHERE: "in queues that the agent is not bound to",
+    Code.CPUS: "asking for more cpus",
+    Code.RAM: "asking for more free memory",
+    Code.FAILED_BEFORE: "that it failed and others can still try",
+}
+
+
+def nothing_open(names: Names, queue: Queue) -> Reason:
+    """What keeps the jobs below a queue in which nothing is open."""
+    jobs = list(islice(_jobs_below(queue), LOOKED_AT))
+    if not jobs:
+        sentence = f"{names.word(queue)} has no job with a task left to do"
+        return Reason(code=Code.NOTHING_OPEN, sentence=sentence, where=names.node(queue))
+    counted = Counter(_closed_by(job) for job in jobs).most_common()
+    said = ", ".join(f"{number} {words}" for (_, words), number in counted)
+    sentence = f"nothing in {names.word(queue)} can go out; jobs: {said}"
+    return Reason(code=Code.NOTHING_OPEN, sentence=sentence, where=names.node(queue))
+
+
+def nothing_for(kept: KeptFarm, agent: Agent) -> list[Reason]:
+    """What keeps the jobs of the farm from an agent, the most frequent first."""
+    online = kept.farm.online.values()
+    causes: Counter[Cause] = Counter()
+    tags: dict[Cause, list[str]] = {}
+    for kept_job in islice(kept.jobs.values(), LOOKED_AT):
+        job = kept_job.job
+        for obstacle, about in [
+            *((one.obstacle, frozenset[str]()) for one in closed_above(job)[:1]),
+            *unfit(agent, job, online),
+        ][:1]:
+            code = Code(obstacle.value)
+            cause = (code, _of_tags(code, sorted(about)))
+            causes[cause] += 1
+            tags[cause] = sorted(about)
+    if not causes:
+        return [Reason(code=Code.NOTHING_OPEN, sentence="no job has a task left to do")]
+    return [
+        Reason(
+            code=cause[0],
+            sentence=f"{number} job{'s' * (number != 1)} {cause[1]}",
+            tags=tags[cause],
+        )
+        for cause, number in causes.most_common()
+    ]
+
+
+def of_agent(kept: KeptFarm, names: Names, agent_id: UUID) -> list[Reason]:
+    """What of the agent itself keeps all work from it."""
+    agent = kept.agents[agent_id]
+    who = agent.hostname
+    state = agent_state(agent.mode, online=agent.online)
+    if agent.held is not None and agent.held.job_id in kept.jobs:
+        word = names.word(kept.jobs[agent.held.job_id].job)
+        sentence = f"{who} works on {word} (assignment {agent.held.id})"
+        return [Reason(code=Code.AGENT_BUSY, sentence=sentence, jobs=[agent.held.job_id])]
+    said = {
+        AgentState.OFFLINE: (
+            Code.AGENT_OFFLINE,
+            f"{who} is offline: it said goodbye, or was silent",
+        ),
+        AgentState.DISABLED: (Code.AGENT_DISABLED, f"{who} is disabled"),
+        AgentState.DRAINING: (Code.AGENT_DRAINING, f"{who} is draining: it gets nothing new"),
+    }
+    if state not in said:
+        return []
+    code, sentence = said[state]
+    return [Reason(code=code, sentence=sentence)]
+
+
+def _closed_by(job: Job) -> Cause:
+    code = Code(closed_above(job)[0].obstacle.value)
+    return code, _WORDS[code]
+
+
+def _of_tags(code: Code, tags: Iterable[str]) -> str:
+    if code is Code.TAGS_MISSING:
+        return f"asking for the tags {listed(tags)}"
+    if code is Code.TAGS_EXCLUDED:
+        return f"excluding the tags {listed(tags)}"
+    return _WORDS[code]
+
+
+def _jobs_below(queue: Queue) -> Iterator[Job]:
+    rest: list[Queue | Job] = [queue]
+    while rest:
+        at = rest.pop()
+        if isinstance(at, Job):
+            yield at
+        else:
+            rest.extend(at.children)

@@ -1,0 +1,117 @@
+"""What keeps a job from running, for every agent or for some: facts, put into words elsewhere."""
+
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+
+from app.policy.batch import serves, takes_any
+from app.policy.fit import Agent
+from app.policy.tree import Job, Queue, path
+
+
+class Obstacle(StrEnum):
+    """Stable codes; in each group what must be mended first comes first."""
+
+    # of the job, or of a queue above it: no agent can do anything about these
+    ALL_TASKS_OUT = "all_tasks_out"
+    PARENT_FAILED = "parent_failed"
+    WAITS_FOR_JOBS = "waits_for_jobs"
+    PAUSED = "paused"
+    CLOSED = "closed"  # its maximum is 0
+    MAXIMUM = "maximum_reached"
+    # of agents
+    NO_AGENTS = "no_agents_online"
+    BOUND_ELSEWHERE = "bound_elsewhere"
+    TAGS_MISSING = "tags_missing"
+    TAGS_EXCLUDED = "tags_excluded"
+    CPUS = "too_few_cpus"
+    RAM = "too_little_memory"
+    FAILED_BEFORE = "failed_before"
+    ALL_BUSY = "all_agents_busy"
+
+
+@dataclass(frozen=True, slots=True)
+class Closed:
+    """A node, the job or one above it, is closed to every agent."""
+
+    obstacle: Obstacle
+    node: Queue | Job
+
+
+@dataclass(frozen=True, slots=True)
+class Unfit:
+    """So many of the agents lack this; `tags` are those that it is about."""
+
+    obstacle: Obstacle
+    agents: int
+    tags: frozenset[str] = frozenset()
+
+
+def closed_at(node: Queue | Job) -> Iterator[Closed]:
+    """What of the node itself closes it to every agent."""
+    if isinstance(node, Job):
+        if not node.waiting:
+            yield Closed(Obstacle.ALL_TASKS_OUT, node)
+        if not node.parents_done:
+            yield Closed(Obstacle.WAITS_FOR_JOBS, node)
+    if node.paused:
+        yield Closed(Obstacle.PAUSED, node)
+    if node.maximum == 0:
+        yield Closed(Obstacle.CLOSED, node)
+    elif node.full:
+        yield Closed(Obstacle.MAXIMUM, node)
+
+
+def closed_above(node: Queue | Job) -> list[Closed]:
+    """What closes the node or one above it; its own first, then from the root down."""
+    above = list(path(node))[1:][::-1]
+    return [closed for at in (node, *above) for closed in closed_at(at)]
+
+
+def unfit(
+    agent: Agent, job: Job, online: Collection[Agent]
+) -> Iterator[tuple[Obstacle, frozenset[str]]]:
+    """Each thing for which the agent cannot do what waits of the job; nothing: it can."""
+    required = job.requirements
+    if not serves(agent, job):
+        yield Obstacle.BOUND_ELSEWHERE, frozenset()
+    if missing := required.required_tags - agent.tags:
+        yield Obstacle.TAGS_MISSING, missing
+    if excluded := required.excluded_tags & agent.tags:
+        yield Obstacle.TAGS_EXCLUDED, excluded
+    if required.cpus > agent.cpus:
+        yield Obstacle.CPUS, frozenset()
+    if required.ram > agent.free_ram:
+        yield Obstacle.RAM, frozenset()
+    if job.failed_by and job.waiting and not takes_any(job, agent, online):
+        yield Obstacle.FAILED_BEFORE, frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Census:
+    """The agents that are online and may have work, as one job sees them."""
+
+    idle: list[Agent]  # that can do it
+    busy: list[Agent]  # that can do it
+    unfit: list[Unfit]  # the most frequent first
+
+    @property
+    def able(self) -> int:
+        return len(self.idle) + len(self.busy)
+
+
+def census(
+    job: Job, idle: Iterable[Agent], busy: Iterable[Agent], online: Collection[Agent]
+) -> Census:
+    """Who could do what waits of the job, and what the others lack."""
+    lacks: Counter[tuple[Obstacle, frozenset[str]]] = Counter()
+    able: tuple[list[Agent], list[Agent]] = ([], [])
+    for of, agents in zip(able, (idle, busy), strict=True):
+        for agent in agents:
+            found = list(unfit(agent, job, online))
+            lacks.update(found)
+            if not found:
+                of.append(agent)
+    every = [Unfit(obstacle, number, tags) for (obstacle, tags), number in lacks.most_common()]
+    return Census(*able, every)

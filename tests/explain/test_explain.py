@@ -1,0 +1,305 @@
+"""Why a job, a queue or an agent stands as it does, over HTTP."""
+
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from tests.farm import Farm, Json
+
+
+async def why(farm: Farm, path: str, **params: Any) -> Json:
+    response = await farm.client.get(f"{path}/explain", params=params)
+    assert response.status_code == 200, response.text
+    found: Json = response.json()
+    return found
+
+
+async def of_job(farm: Farm, title: str, **params: Any) -> Json:
+    return await why(farm, f"/jobs/{farm.jobs[title]}", **params)
+
+
+def codes(found: Json) -> list[str]:
+    return [reason["code"] for reason in found["reasons"]]
+
+
+async def act_on(farm: Farm, found: Json) -> None:
+    """Make the change that is named, just as it stands there."""
+    change = found["change"]
+    response = await farm.client.request(change["method"], change["path"], json=change["body"])
+    assert response.status_code == 200, response.text
+
+
+# --- closed to every agent ---
+
+
+async def test_a_paused_queue_above_is_named_and_the_change_resumes_it(farm: Farm) -> None:
+    await farm.queue("/films", paused=True)
+    await farm.job("shot", queue="/films")
+    await farm.agent("a0")
+    found = await of_job(farm, "shot")
+    assert codes(found) == ["paused"]
+    assert found["sentence"] == "/films is paused"
+    assert found["change"]["sentence"] == "resume /films"
+    await act_on(farm, found)
+    assert await farm.gets("a0") == "shot"
+
+
+async def test_a_full_queue_above_says_its_numbers_and_one_more_is_the_change(farm: Farm) -> None:
+    await farm.queue("/films", maximum_agents=1)
+    await farm.queue("/films/a")
+    await farm.job("shot", tasks=5, queue="/films/a")
+    await farm.agent("a0")
+    await farm.agent("a1")
+    assert await farm.gets("a0") == "shot"
+    found = await of_job(farm, "shot")
+    assert found["sentence"] == "/films has its maximum: 1 of 1 agents"
+    assert found["change"]["body"] == {"maximum_agents": 2}
+    await act_on(farm, found)
+    assert await farm.gets("a1") == "shot"
+
+
+async def test_all_that_is_in_the_way_is_told_and_no_single_change_then(farm: Farm) -> None:
+    await farm.queue("/films", paused=True)
+    await farm.job("first")
+    await farm.job("shot", queue="/films", parents=[farm.jobs["first"]], maximum_agents=0)
+    await farm.agent("a0")
+    found = await of_job(farm, "shot")
+    assert codes(found)[:3] == ["waits_for_jobs", "paused", "closed"]
+    assert found["reasons"][0]["jobs"] == [farm.jobs["first"]]
+    assert found["change"] is None
+
+
+async def test_a_parent_that_failed_is_told_as_such(farm: Farm) -> None:
+    await farm.job("first", requeue=0)
+    await farm.job("shot", parents=[farm.jobs["first"]])
+    await farm.agent("a0")
+    await farm.assign("a0")
+    await farm.fail("a0")
+    found = await of_job(farm, "shot")
+    assert codes(found)[0] == "parent_failed"
+    assert f"job {farm.jobs['first']}, which failed" in found["sentence"]
+
+
+async def test_a_job_whose_tasks_are_all_out_says_so(farm: Farm) -> None:
+    await farm.job("shot")
+    await farm.agent("a0")
+    await farm.assign("a0")
+    found = await of_job(farm, "shot")
+    assert codes(found)[0] == "all_tasks_out"
+    assert found["assigned_agents"] == 1
+
+
+@pytest.mark.parametrize("end", ["done", "failed"])
+async def test_a_job_that_is_over_says_how_it_ended(farm: Farm, end: str) -> None:
+    await farm.job("shot", requeue=0)
+    await farm.agent("a0")
+    await farm.assign("a0")
+    await (farm.finish("a0") if end == "done" else farm.fail("a0"))
+    assert codes(await of_job(farm, "shot")) == [end]
+
+
+# --- of agents ---
+
+
+async def test_no_agent_online_is_a_reason(farm: Farm) -> None:
+    await farm.job("shot")
+    assert codes(await of_job(farm, "shot")) == ["no_agents_online"]
+
+
+async def test_what_agents_lack_is_counted_and_the_change_is_for_one_that_is_idle(
+    farm: Farm,
+) -> None:
+    for number in range(3):
+        await farm.agent(f"a{number}", tags=["linux"])
+    await farm.agent("small", tags=["linux", "gpu"], ram=100)
+    await farm.job("shot", required_tags=["gpu"], ram=4000)
+    found = await of_job(farm, "shot")
+    told = {reason["code"]: reason for reason in found["reasons"]}
+    assert told["tags_missing"]["sentence"] == "without the tag gpu: 3 of 4 agents"
+    assert told["tags_missing"]["tags"] == ["gpu"]
+    assert told["too_little_memory"]["sentence"] == "less than 4000 MB free: 1 of 4 agents"
+    assert found["agent"] is None
+    assert found["change"]["body"] == {"required_tags": []}
+    await act_on(farm, found)
+    assert await farm.gets("a0") == "shot"
+
+
+async def test_busy_agents_are_told_and_who_goes_first_when_one_is_free(farm: Farm) -> None:
+    await farm.queue("/films")
+    await farm.job("urgent", tasks=5, priority=5)
+    await farm.job("shot", queue="/films")
+    await farm.agent("a0")
+    assert await farm.gets("a0") == "urgent"
+    found = await of_job(farm, "shot")
+    assert codes(found) == ["all_agents_busy", "priority"]
+    urgent = f"job {farm.jobs['urgent']} 'urgent'"
+    assert found["reasons"][1]["sentence"] == f"{urgent} goes before /films: priority 5 against 0"
+    assert found["change"]["at_once"] is False
+    await act_on(farm, found)
+    await farm.finish("a0")
+    assert await farm.gets("a0") == "shot"
+
+
+async def test_one_agent_can_be_asked_for(farm: Farm) -> None:
+    await farm.agent("a0", cpus=2)
+    await farm.agent("a1")
+    await farm.job("shot", cpus=4)
+    found = await of_job(farm, "shot", agent_id=farm.agents["a0"])
+    assert found["sentence"] == "fewer than 4 cpus: a0"
+    assert found["agent"] == {"id": farm.agents["a0"], "hostname": "a0"}
+    assert codes(await of_job(farm, "shot", agent_id=farm.agents["a1"])) == ["next"]
+
+
+async def test_an_agent_that_is_disabled_is_told_so_when_asked_for(farm: Farm) -> None:
+    await farm.agent("a0")
+    await farm.patch(f"/agents/{farm.agents['a0']}", {"state": "disabled"})
+    await farm.job("shot")
+    found = await of_job(farm, "shot", agent_id=farm.agents["a0"])
+    assert codes(found)[0] == "agent_disabled"
+
+
+# --- the walk ---
+
+
+async def test_each_step_has_the_numbers_of_the_shares(farm: Farm) -> None:
+    await farm.queue("/films")
+    await farm.queue("/tv")
+    await farm.job("film", tasks=9, queue="/films")
+    await farm.job("episode", tasks=9, queue="/tv")
+    for number in range(3):
+        await farm.agent(f"a{number}")
+    for number in range(3):
+        await farm.assign(f"a{number}")
+    await farm.agent("idle")
+    found = await of_job(farm, "film", agent_id=farm.agents["idle"])
+    step = found["walk"][0]
+    assert (step["candidates"], step["place"], step["rule"]) == (2, 2, "share")
+    assert step["other"]["name"] == "/tv"
+    assert step["sentence"] == "/tv goes before /films: its share is smaller, 1/10 against 2/10"
+    assert [one["node"]["name"] for one in found["walk"]] == ["/films", "film"]
+
+
+async def test_a_job_that_is_next_says_who_gets_it(farm: Farm) -> None:
+    await farm.job("shot")
+    await farm.agent("a0")
+    found = await of_job(farm, "shot")
+    assert codes(found) == ["next"]
+    assert found["sentence"].startswith("a0 gets work of job ")
+
+
+# --- queues ---
+
+
+async def test_a_queue_in_which_nothing_is_open_says_what_keeps_its_jobs(farm: Farm) -> None:
+    await farm.queue("/films")
+    await farm.job("one", queue="/films", paused=False, maximum_agents=0)
+    await farm.job("two", queue="/films", maximum_agents=0)
+    await farm.agent("a0")
+    found = await why(farm, f"/jobqueues/{farm.queues['/films']}")
+    assert found["sentence"] == ("nothing in /films can go out; jobs: 2 closed by a maximum of 0")
+
+
+async def test_an_empty_queue_says_that_there_is_nothing_to_do(farm: Farm) -> None:
+    await farm.queue("/films")
+    found = await why(farm, f"/jobqueues/{farm.queues['/films']}")
+    assert found["reasons"][0]["code"] == "nothing_open"
+    assert found["sentence"] == "/films has no job with a task left to do"
+
+
+async def test_a_queue_that_is_passed_over_says_by_which_rule(farm: Farm) -> None:
+    await farm.queue("/films")
+    await farm.queue("/tv", minimum_agents=3)
+    await farm.job("film", queue="/films", tasks=9)
+    await farm.job("episode", queue="/tv", tasks=9)
+    await farm.agent("a0")
+    found = await why(farm, f"/jobqueues/{farm.queues['/films']}")
+    assert codes(found) == ["minimum_first"]
+    await act_on(farm, found)
+    assert await farm.gets("a0") == "film"
+
+
+# --- agents ---
+
+
+async def test_an_idle_agent_says_what_it_would_get_and_the_walk(farm: Farm) -> None:
+    await farm.queue("/films")
+    await farm.job("shot", queue="/films")
+    await farm.agent("a0")
+    found = await why(farm, f"/agents/{farm.agents['a0']}")
+    assert found["gets"]["name"] == "shot"
+    assert [step["place"] for step in found["walk"]] == [1, 1]
+
+
+async def test_an_agent_for_which_nothing_is_open_says_what_keeps_it_from_each(
+    farm: Farm,
+) -> None:
+    await farm.agent("a0")
+    await farm.job("needs gpu", required_tags=["gpu"])
+    await farm.job("needs gpu too", required_tags=["gpu"])
+    await farm.job("closed", maximum_agents=0)
+    found = await why(farm, f"/agents/{farm.agents['a0']}")
+    assert [reason["sentence"] for reason in found["reasons"]] == [
+        "2 jobs asking for the tags gpu",
+        "1 job closed by a maximum of 0",
+    ]
+
+
+async def test_a_busy_agent_says_what_it_works_on(farm: Farm) -> None:
+    await farm.job("shot")
+    await farm.agent("a0")
+    await farm.assign("a0")
+    assert codes(await why(farm, f"/agents/{farm.agents['a0']}")) == ["agent_busy"]
+
+
+# --- assignments ---
+
+
+async def test_an_assignment_keeps_the_walk_of_its_moment(farm: Farm) -> None:
+    await farm.queue("/films", weight=20)
+    await farm.queue("/tv")
+    await farm.job("film", queue="/films", tasks=9)
+    await farm.job("episode", queue="/tv", tasks=9)
+    await farm.agent("a0")
+    await farm.agent("a1")
+    await farm.assign("a0")
+    second = await farm.assign("a1")
+    assert second is not None
+    await farm.set_queue("/tv", name="shows", weight=99)
+    found = await why(farm, f"/assignments/{second['id']}")
+    first, last = found["walk"]
+    assert (first["node"]["name"], first["other"]["name"]) == ("/shows", "/films")
+    assert (first["rule"], first["weight"], first["assigned_agents"]) == ("share", 10, 0)
+    assert first["sentence"] == (
+        "/shows goes before /films: its share is smaller, 0/10 against 1/20"
+    )
+    assert (last["node"]["name"], last["rule"]) == ("episode", None)
+    assert found["job"]["name"] == "episode"
+    assert found["agent"]["hostname"] == "a1"
+
+
+async def test_an_assignment_outlives_its_job_and_says_why_all_the_same(farm: Farm) -> None:
+    await farm.job("shot")
+    await farm.agent("a0")
+    held = await farm.assign("a0")
+    assert held is not None
+    await farm.finish("a0")
+    assert (await farm.client.delete(f"/jobs/{farm.jobs['shot']}")).status_code == 204
+    found = await why(farm, f"/assignments/{held['id']}")
+    assert found["walk"][0]["node"] == {"kind": "job", "id": farm.jobs["shot"], "name": "deleted"}
+
+
+# --- what is not there ---
+
+
+@pytest.mark.parametrize("path", ["/jobs/999", "/jobqueues/999", "/assignments/999"])
+async def test_what_is_not_there_is_a_404(farm: Farm, path: str) -> None:
+    assert (await farm.client.get(f"{path}/explain")).status_code == 404
+
+
+async def test_an_agent_that_is_not_there_is_a_404(farm: Farm) -> None:
+    await farm.job("shot")
+    nobody = uuid4()
+    assert (await farm.client.get(f"/agents/{nobody}/explain")).status_code == 404
+    path = f"/jobs/{farm.jobs['shot']}/explain"
+    assert (await farm.client.get(path, params={"agent_id": str(nobody)})).status_code == 404

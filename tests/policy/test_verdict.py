@@ -1,0 +1,243 @@
+"""What is said of why a job does not run is true, by the independent judge."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from hypothesis import given, settings
+
+from app.policy.fit import Requirements
+from app.policy.made import read, why
+from app.policy.obstacles import Obstacle, unfit
+from app.policy.pick import pick
+from app.policy.steps import Rule, steps_to
+from app.policy.tree import Job, Queue, path
+from app.policy.verdict import NOBODY, Crew, Verdict, verdict
+from tests.policy.books import Books
+from tests.policy.brute_force import Row
+from tests.policy.build import agent, farm, job, queue
+from tests.policy.farm_sim import FarmSim
+from tests.policy.histories import History, begun, happen, histories
+from tests.policy.looks import looks
+
+NAMES = {"minimum": "minimum_agents", "maximum": "maximum_agents"}
+LISTS = {"required_tags", "excluded_tags"}
+
+moments = settings(max_examples=100)
+a_history = given(history=histories())
+
+
+def moments_of(history: History) -> Iterator[tuple[FarmSim, Books]]:
+    """The farm and the judge's books, whenever something has happened."""
+    policy, books = begun(history)
+    for event in history.events:
+        for _ in happen(policy, books, *event):
+            pass
+        yield policy, books
+
+
+def crew(policy: FarmSim) -> Crew:
+    held = {name: policy.jobs[work.job] for name, work in policy.rows.held.items()}
+    online = [name for name, row in policy.rows.agents.items() if row["online"]]
+    return Crew(
+        [policy.rows.agent(name) for name in online if name not in held],
+        {policy.rows.agent(name): held[name] for name in online if name in held},
+    )
+
+
+def idle(policy: FarmSim) -> list[str]:
+    return [
+        n for n, row in policy.rows.agents.items() if row["online"] and n not in policy.rows.held
+    ]
+
+
+def node_of(books: Books, node: Queue | Job) -> Row:
+    return (books.queues if isinstance(node, Queue) else books.jobs)[node.id]
+
+
+@moments
+@a_history
+def test_whether_an_agent_gets_a_job_is_what_it_would_get(history: History) -> None:
+    for policy, books in moments_of(history):
+        for hostname in idle(policy)[:2]:
+            expected = books.pick(hostname)
+            for one in list(policy.jobs.values())[:4]:
+                found = verdict(policy.farm, one, crew(policy), policy.rows.agent(hostname))
+                assert found.gets == (expected is not None and expected[0] == one.id)
+
+
+@moments
+@a_history
+def test_the_farm_is_as_it_was_after_every_verdict(history: History) -> None:
+    for policy, _ in moments_of(history):
+        before = looks(policy.farm)
+        nodes: list[Queue | Job] = [*policy.jobs.values(), *policy.queues.values()]
+        for node in nodes[:6]:
+            if node.parent is not None:
+                verdict(policy.farm, node, crew(policy))
+        assert looks(policy.farm) == before
+
+
+@settings(max_examples=200)
+@a_history
+def test_the_change_that_is_named_lets_the_agent_have_the_job(history: History) -> None:
+    for policy, books in moments_of(history):
+        for one in list(policy.jobs.values())[:4]:
+            found = verdict(policy.farm, one, crew(policy))
+            if found.change is not None and found.frees is None and found.agent.id != NOBODY:
+                assert _with(books, found, policy) == one.id
+
+
+def _with(books: Books, found: Verdict, policy: FarmSim) -> int | None:
+    """The job, where the judge gives it to an idle agent once the change is made."""
+    assert found.change is not None
+    row = node_of(books, found.change.node)
+    name = NAMES.get(found.change.field, found.change.field)
+    value: Any = found.change.value
+    before, row[name] = row[name], sorted(value) if name in LISTS else value
+    try:
+        picks = [books.pick(hostname) for hostname in idle(policy)]
+        got = [pick[0] for pick in picks if pick is not None]
+        return found.node.id if found.node.id in got else None
+    finally:
+        row[name] = before
+
+
+@moments
+@a_history
+def test_a_job_that_an_agent_does_not_get_always_has_a_reason(history: History) -> None:
+    for policy, _ in moments_of(history):
+        for hostname in idle(policy)[:2]:
+            who = policy.rows.agent(hostname)
+            for one in list(policy.jobs.values())[:4]:
+                found = verdict(policy.farm, one, crew(policy), who)
+                lost = [step for step in found.steps if step.place not in {None, 1}]
+                lacks = list(unfit(who, one, policy.farm.online.values()))
+                assert found.gets != bool(found.closed or lacks or lost)
+
+
+@settings(max_examples=200)
+@a_history
+def test_why_an_assignment_was_made_names_the_way_and_who_came_second(history: History) -> None:
+    for policy, books in moments_of(history):
+        for hostname in idle(policy)[:3]:
+            who = policy.rows.agent(hostname)
+            picked = pick(policy.farm, who)
+            if (
+                picked is None
+                or who.within is not None
+                or any(j.failed_by for j in policy.jobs.values())
+            ):
+                continue  # what is open for the agent's kind may then not be for the agent
+            walk = read(why(policy.farm, who, picked))
+            way = [node for node in path(picked) if node.parent is not None][::-1]
+            assert [step.first.id for step in walk] == [node.id for node in way]
+            for step, node in zip(walk, way, strict=True):
+                second = _second(books, books.agents[hostname], node)
+                found = None if step.second is None else (step.second.is_job, step.second.id)
+                assert found == second
+                assert step.first.assigned == books.assigned(node_of(books, node))
+
+
+def _second(books: Books, who: Row, first: Queue | Job) -> tuple[bool, int] | None:
+    """Who is next at the queue above, by the judge."""
+    mine = node_of(books, first)
+    above = books.queues.get(first.parent.id) if first.parent is not None else None
+    rest = [n for n in books.children(above) if n is not mine and books.is_open(n, who)]
+    if not rest:
+        return None
+    chosen = books.first([n for n in rest if books.is_owed(n, who)] or rest, above)
+    return chosen["kind"] == "job", int(chosen["id"])
+
+
+def rule(first: Queue | Job, other: Queue | Job, **of_queue: bool) -> Rule | None:
+    """Between two children of a queue, of which the first goes first."""
+    tree = farm(queue(9, first, other, **of_queue))
+    met = tree.kinds.met_by(agent())
+    steps = steps_to(other, met, tree.root)
+    assert steps[-1].other is first
+    return steps[-1].rule
+
+
+def test_a_minimum_goes_before_everything() -> None:
+    assert rule(job(1, minimum=1), job(2, priority=5)) is Rule.MINIMUM
+
+
+def test_priority_goes_before_shares() -> None:
+    assert rule(job(1, priority=1, assigned=5), job(2)) is Rule.PRIORITY
+
+
+def test_a_job_that_runs_goes_before_one_that_does_not_where_the_queue_prefers_it() -> None:
+    assert rule(job(2, assigned=5), job(1), prefer_running_jobs=True) is Rule.RUNNING_FIRST
+
+
+def test_of_jobs_that_nobody_began_the_older_goes_first_where_running_ones_are_preferred() -> None:
+    assert rule(job(1, weight=1), job(2), prefer_running_jobs=True) is Rule.OLDER
+
+
+def test_priority_counts_between_a_job_that_runs_and_one_that_does_not() -> None:
+    assert rule(job(2, priority=1), job(1, assigned=1), prefer_running_jobs=True) is Rule.PRIORITY
+
+
+def test_weight_zero_gets_what_is_left() -> None:
+    assert rule(job(1, assigned=7), job(2, weight=0)) is Rule.LEFTOVERS
+
+
+def test_the_smaller_share_goes_first() -> None:
+    assert rule(job(2, assigned=1), job(1, assigned=2)) is Rule.SHARE
+
+
+def test_the_heavier_goes_first_at_the_same_share() -> None:
+    assert rule(job(2, weight=20), job(1)) is Rule.WEIGHT
+
+
+def test_a_job_goes_before_a_queue() -> None:
+    assert rule(job(2), queue(1, job(3))) is Rule.JOB_FIRST
+
+
+def test_the_older_of_equals_goes_first() -> None:
+    assert rule(job(1), job(2)) is Rule.OLDER
+
+
+def test_why_the_assignment_of_an_agent_bound_to_a_queue_was_made_begins_there() -> None:
+    films = queue(1, job(2), job(5))
+    tree = farm(queue(3, films, job(4)))
+    bound = agent(within=1)
+    picked = pick(tree, bound)
+    assert picked is not None
+    assert [step.first.id for step in read(why(tree, bound, picked))] == [2]
+
+
+def test_a_maximum_above_is_found_and_raising_it_is_the_change() -> None:
+    inside = job(1)
+    films = queue(1, inside, maximum=5, assigned=5)
+    found = verdict(farm(films), inside, Crew([agent()], {}))
+    assert [closed.obstacle for closed in found.closed] == [Obstacle.MAXIMUM]
+    assert found.change is not None
+    assert (found.change.node, found.change.field, found.change.value) == (films, "maximum", 6)
+
+
+def test_with_two_things_in_the_way_no_single_change_is_named() -> None:
+    inside = job(1, paused=True)
+    tree = farm(queue(1, inside, paused=True))
+    assert verdict(tree, inside, Crew([agent()], {})).change is None
+
+
+def test_a_tag_that_nobody_has_may_be_left_out() -> None:
+    asks = job(1, requirements=Requirements(required_tags=frozenset({"gpu", "linux"})))
+    who = agent(tags="linux")
+    found = verdict(farm(asks, online=(who,)), asks, Crew([who], {}))
+    assert found.agent.id == NOBODY
+    assert found.change is not None
+    assert (found.change.field, found.change.value) == ("required_tags", {"linux"})
+
+
+def test_where_all_are_busy_the_walk_is_of_the_next_that_is_free() -> None:
+    urgent, mine = job(1, priority=5), job(2)
+    who = agent()
+    tree = farm(urgent, mine, online=(who,))
+    tree.count(urgent, 1)
+    found = verdict(tree, mine, Crew([], {who: urgent}))
+    assert (found.frees, found.gets) == (urgent, False)
+    assert found.steps[0].rule is Rule.PRIORITY
+    assert found.change is not None
+    assert (found.change.node, found.change.field) == (mine, "priority")
