@@ -9,7 +9,7 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Hashable, Mapping
 from dataclasses import dataclass, field
-from time import monotonic, perf_counter
+from time import monotonic, thread_time
 from typing import Any
 from uuid import uuid4
 
@@ -19,7 +19,7 @@ from fastapi.sse import KEEPALIVE_COMMENT, format_sse_event
 
 from app.errors import Unavailable
 from app.page import picture
-from app.page.picture import Away
+from app.page.picture import Away, parts
 from app.page.sessions import Session
 from app.page.shares import Shares
 from app.scheduler.desk import Desk
@@ -105,9 +105,9 @@ class Board:
         try:
             while True:
                 await self._watched.wait()
-                began, away = perf_counter(), Away.seconds
+                began, away = thread_time(), Away.seconds
                 await self._look()
-                spent = perf_counter() - began - (Away.seconds - away)
+                spent = thread_time() - began - (Away.seconds - away)
                 await asyncio.sleep(max(LOOK_SECONDS, spent / PART))
         finally:
             self._shares.end()
@@ -197,8 +197,12 @@ class Board:
     async def _queues(self, kept: KeptFarm) -> Rows:
         """The same; with the shape of each, by which another one is another row."""
         rows = await self.queue_rows(kept)
-        shapes = picture.shapes(kept)
-        return {(id, shapes.get(id)): row for id, row in rows.items()}  # noqa: A001
+        found: dict[Any, Hashable] = {(0, picture.ROOT): rows[0]}
+        async for some in parts(list(kept.queues.values())):
+            for queue in some:
+                if queue.id in rows:
+                    found[queue.id, picture.shape(kept, queue)] = rows[queue.id]
+        return found
 
 
 def changed(before: Rows, after: Rows) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from app.page.answers import changed
 from app.page.board import Board
 from app.page.forms import Form, Sent, made, number, one
 from app.page.live import the_board
-from app.page.picture import QueueRow, QueueShape, unhurried
+from app.page.picture import QueueRow, QueueShape, parts
 from app.page.render import TEMPLATES, html, page
 from app.page.route import LoggedIn, PageRoute
 from app.scheduler.kept import KeptFarm
@@ -186,4 +186,7 @@ def _in_order(shapes: dict[int, QueueShape]) -> list[QueueShape]:
 
 async def _drawn(lines: list[Line]) -> str:
     row = TEMPLATES.get_template("queue_row.html").module.row  # type: ignore[attr-defined]
-    return "".join([str(row(line)) async for line in unhurried(lines)])
+    drawn: list[str] = []
+    async for some in parts(lines):
+        drawn += [str(row(line)) for line in some]
+    return "".join(drawn)

@@ -7,7 +7,7 @@ tree, and the page shows the latest until then.
 import asyncio
 from time import monotonic
 
-from app.page.picture import unhurried
+from app.page.picture import parts
 from app.policy.entitled import entitled
 from app.policy.ordinals import Ordinals
 from app.policy.states import Mode
@@ -73,16 +73,24 @@ async def _copy(kept: KeptFarm) -> tuple[Queue, int]:
     nodes = 0
     while order:
         level, order = order, []
-        async for queue in unhurried(level):
-            for child in list(queue.children):
-                nodes += 1
-                if isinstance(child, Job):
-                    copies[queue.id].add(_job(child))
-                elif child.id not in copies:  # one that moved meanwhile is met once
-                    copies[child.id] = _queue(child)
-                    copies[queue.id].add(copies[child.id])
-                    order.append(child)
+        async for some in parts(level):
+            for queue in some:
+                nodes += len(queue.children)
+                order += _copy_children(queue, copies)
     return copies[root.id], nodes
+
+
+def _copy_children(queue: Queue, copies: dict[int, Queue]) -> list[Queue]:
+    """Hang copies of the queue's children below its own; those of them that are queues."""
+    below = []
+    for child in queue.children:
+        if isinstance(child, Job):
+            copies[queue.id].add(_job(child))
+        elif child.id not in copies:  # one that moved meanwhile is met once
+            copies[child.id] = _queue(child)
+            copies[queue.id].add(copies[child.id])
+            below.append(child)
+    return below
 
 
 def _queue(queue: Queue) -> Queue:

@@ -70,5 +70,5 @@ async def stage(
         with service(database, log, lease_seconds=3_600) as url:
             async with httpx.AsyncClient(base_url=url, headers=AUTH, timeout=60) as client:
                 farm = Farm(client)
-                await furnish(farm)
+                await furnish(farm, agents=14)
                 yield Stage(url, farm, browser)

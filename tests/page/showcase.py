@@ -47,11 +47,10 @@ GPU = {
     "required_tags": ["optix"],
 }
 
-AGENTS = 26
-ROUNDS = 3
+ROUNDS = 2
 
 
-async def furnish(farm: Farm, seed: int = 7) -> None:
+async def furnish(farm: Farm, agents: int, seed: int = 7) -> None:
     """Make the farm, and let its agents work for a while."""
     chance = random.Random(seed)
     for fullpath, settings in QUEUES.items():
@@ -61,7 +60,7 @@ async def furnish(farm: Farm, seed: int = 7) -> None:
         await farm.job(fields.pop("title"), **fields)
     after = [farm.jobs["fjord 010 comp"]]
     await farm.job("fjord 010 deliver", queue="/films/fjord", parents=after)
-    names = [f"node{number:03d}" for number in range(1, AGENTS + 1)]
+    names = [f"node{number:03d}" for number in range(1, agents + 1)]
     for name in names:
         tags = ["linux", "gpu"] if chance.random() < 0.3 else ["linux"]
         await farm.agent(name, tags=tags, version="0.1.0")

@@ -239,6 +239,7 @@ async def test_a_job_shows_its_tasks_and_the_error_of_the_one_that_is_chosen(sta
         await expect(page.locator("#task .chip")).to_have_text("waiting")
         await page.get_by_role("button", name="Pause", exact=True).click()
         await expect(page.locator("#facts .chip")).to_have_text("paused")
+        await expect(page.locator("#facts .first-reason")).to_contain_text("is paused")
 
 
 async def test_a_job_of_a_million_tasks_is_shown_a_window_at_a_time(stage: Stage) -> None:
