@@ -5,6 +5,7 @@ here, before anything of the body is read.
 """
 
 import asyncio
+from collections.abc import Callable
 
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -23,10 +24,15 @@ from app.tokens.throttle import Throttle
 OPEN = frozenset({"/healthz", "/readyz", "/docs", "/redoc", "/openapi.json"})
 OPEN_BELOW = "/static/"
 
-# The docs pages and their files have their own policies.
+# The page asks for a session of its own (app/page/route.py): its root, and what is below.
+PAGE = "/"
+PAGE_BELOW = "/page/"
+
+# The docs pages and their files have their own policies; what the page sends has, if it does.
 PAGES = frozenset({"/docs", "/redoc"})
+NOSNIFF = (b"x-content-type-options", b"nosniff")
 OF_PAGES = (
-    (b"x-content-type-options", b"nosniff"),
+    NOSNIFF,
     (b"referrer-policy", b"no-referrer"),
 )
 OF_ANSWERS = (
@@ -80,8 +86,12 @@ class Gate:
             )
 
     async def _authenticate(self, scope: Scope) -> Caller:
+        return await self.identify(lambda: _bearer(_header(scope, b"authorization")), scope)
+
+    async def identify(self, token: Callable[[], str], scope: Scope) -> Caller:
+        """Whose token it is; a wrong one counts against the address that it came from."""
         try:
-            return await self._caller(_bearer(_header(scope, b"authorization")), scope)
+            return await self._caller(token(), scope)
         except Unauthorized:
             if seconds := self._throttle.failed(_address(scope)):
                 told = f"too many wrong tokens from this address: try again in {seconds} s"
@@ -112,14 +122,23 @@ def _address(scope: Scope) -> str:
 
 
 def is_open(scope: Scope) -> bool:
-    """Whether this needs no token."""
-    path: str = scope["path"].removeprefix(scope.get("root_path", ""))
-    return path in OPEN or path.startswith(OPEN_BELOW)
+    """Whether this needs no token in a header."""
+    path = _path(scope)
+    return path in OPEN or path.startswith(OPEN_BELOW) or is_of_the_page(path)
 
 
-def _is_page(scope: Scope) -> bool:
-    path: str = scope["path"].removeprefix(scope.get("root_path", ""))
-    return path in PAGES or path.startswith(OPEN_BELOW)
+def is_of_the_page(path: str) -> bool:
+    return path == PAGE or path.startswith(PAGE_BELOW)
+
+
+def _path(scope: Scope) -> str:
+    path: str = scope["path"]
+    return path.removeprefix(scope.get("root_path", ""))
+
+
+def _headers_for(scope: Scope) -> tuple[tuple[bytes, bytes], ...]:
+    path = _path(scope)
+    return OF_PAGES if path in PAGES or path.startswith(OPEN_BELOW) else OF_ANSWERS
 
 
 def _header(scope: Scope, name: bytes) -> bytes:
@@ -143,11 +162,13 @@ def dressed(scope: Scope, send: Send) -> Send:
     """Send answers with the headers that keep browsers from doing more than showing them."""
     if scope["type"] != "http":
         return send
-    headers = OF_PAGES if _is_page(scope) else OF_ANSWERS
+    headers = _headers_for(scope)
 
     async def send_dressed(message: Message) -> None:
         if message["type"] == "http.response.start":
-            message["headers"] = [*message.get("headers", ()), *headers]
+            own = [*message.get("headers", ())]
+            named = {name for name, _ in own}
+            message["headers"] = own + [one for one in headers if one[0] not in named]
         await send(message)
 
     return send_dressed

@@ -27,6 +27,9 @@ from app.history.keeping import keep_for_ever
 from app.history.router import router as history
 from app.jobqueues.router import router as jobqueues
 from app.jobs.router import router as jobs
+from app.page.board import Board
+from app.page.mounting import mount_page
+from app.page.sessions import Sessions
 from app.request_id import traced
 from app.scheduler.desk import Desk
 from app.scheduler.figures import QueueFigures
@@ -70,10 +73,12 @@ def create_app(settings: Settings, url: str) -> FastAPI:
     admin = settings.admin_token
     app.state.known = Known(None if admin is None else admin.get_secret_value())
     app.gate = Gate(app.behind_the_gate, settings, app.state.known)
+    app.state.sessions = Sessions(settings, app.state.known, app.gate)
     app.add_middleware(BodyLimit, max_bytes=settings.max_body_bytes)
     errors.install(app)
     for router in (jobqueues, jobs, agents, work, explain, history, tokens, health.router):
         app.include_router(router)
+    mount_page(app)
     docs_pages.mount(app)
     openapi.install(app)
     return app
@@ -87,6 +92,7 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
     state.desk = Desk(state.engine, state.settings, state.known)
     state.pulse = Pulse(state.engine, state.settings)
     state.figures = QueueFigures(state.desk)
+    state.board = Board(state.desk, state.figures)
     metrics.built(schema.HEAD)
     state.background = [
         asyncio.create_task(state.desk.run(), name="desk"),
@@ -94,6 +100,7 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         asyncio.create_task(reap_for_ever(state.engine, state.settings), name="reaper"),
         asyncio.create_task(keep_for_ever(state.url, state.settings), name="keeper"),
         asyncio.create_task(state.figures.watch_for_ever(), name="figures"),
+        asyncio.create_task(state.board.run(), name="board"),
         asyncio.create_task(
             note_for_ever(state.engine, state.known, warn=state.settings.admin_token is None),
             name="notes",
@@ -110,7 +117,7 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
 
 
 class Server(uvicorn.Server):
-    """A server that answers the polls that wait before it waits for its connections to end."""
+    """A server that lets go who waits for work or watches, then waits for connections to end."""
 
     def __init__(self, config: uvicorn.Config, app: FastAPI) -> None:
         super().__init__(config)
@@ -118,6 +125,7 @@ class Server(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         if self.started:
+            self.app.state.board.close()
             self.app.state.desk.close()
         await super().shutdown(sockets)
 

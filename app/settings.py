@@ -40,6 +40,10 @@ class Settings(BaseSettings):
     failed_tokens_per_minute: Annotated[
         int, Field(ge=1, description="Wrong tokens of one address, before it must wait")
     ] = 60
+    session_hours: Annotated[
+        float,
+        Field(gt=0, le=8_760, description="How long who logged in to the page stays so, in hours"),
+    ] = 12.0
     allowed_hosts: Annotated[
         str, Field(description="Host names that the service answers to, with commas; *: any")
     ] = "*"

@@ -1,6 +1,6 @@
 """Agents come, live, change and go. Whatever takes work back holds the farm lock."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -83,6 +83,12 @@ async def register(
 
 async def get(connection: AsyncConnection, agent_id: UUID) -> Agent:
     return _agent(await _row(connection, agent_id))
+
+
+async def get_all(connection: AsyncConnection, agent_ids: Sequence[UUID]) -> list[Agent]:
+    """Those of the agents that are there, in the order asked for."""
+    found = {row["id"]: _agent(row) for row in await store.get_all(connection, agent_ids)}
+    return [found[agent_id] for agent_id in agent_ids if agent_id in found]
 
 
 async def page(

@@ -12,7 +12,7 @@ from app.db.tables import agents
 from app.tokens.store import VALID
 
 # The same rule as `policy.states.agent_state`, to choose rows by.
-_STATE = """CASE
+STATE = """CASE
     WHEN g.mode = 'disabled' THEN 'disabled'
     WHEN NOT g.online THEN 'offline'
     WHEN g.mode = 'draining' THEN 'draining'
@@ -81,7 +81,7 @@ WITH {_BEATS}, found AS (
 _PAGE = text(f"""{_SHOWN}
 WHERE (CAST(:after AS uuid) IS NULL OR g.id > :after)
     AND (CAST(:hostname AS text) IS NULL OR g.hostname = :hostname)
-    AND (CAST(:state AS text) IS NULL OR {_STATE} = :state)
+    AND (CAST(:state AS text) IS NULL OR {STATE} = :state)
 ORDER BY g.id LIMIT :limit
 """)
 
@@ -126,6 +126,12 @@ async def change(connection: AsyncConnection, agent_id: UUID, values: dict[str, 
 async def get(connection: AsyncConnection, agent_id: UUID) -> RowMapping | None:
     found = await connection.execute(text(_SHOWN + "WHERE g.id = :id"), {"id": agent_id})
     return found.mappings().one_or_none()
+
+
+async def get_all(connection: AsyncConnection, agent_ids: Sequence[UUID]) -> Sequence[RowMapping]:
+    """Those of the agents that are there."""
+    query = text(_SHOWN + "WHERE g.id = ANY(CAST(:ids AS uuid[]))")
+    return (await connection.execute(query, {"ids": list(agent_ids)})).mappings().all()
 
 
 async def page(

@@ -29,6 +29,7 @@ from sqlalchemy.dialects.postgresql import ARRAY, INT4MULTIRANGE
 from sqlalchemy.dialects.postgresql.ranges import MultiRange
 from sqlalchemy.orm import Mapped, mapped_column
 
+from app.db.page_tables import Session
 from app.db.records import History
 from app.db.table import Table, Timestamp
 from app.db.token_table import Token
@@ -296,3 +297,4 @@ assignments = metadata.tables["assignments"]
 tasks = metadata.tables["tasks"]
 history = metadata.tables[History.__tablename__]
 tokens = metadata.tables[Token.__tablename__]
+sessions = metadata.tables[Session.__tablename__]

@@ -57,7 +57,7 @@ _COUNTS = (
 )
 
 # The same rule as `policy.states.job_state`, to choose rows by.
-_state = case(
+state_case = case(
     (j.c.tasks_done == j.c.tasks_total, JobState.DONE),
     # Then none waits, and none runs.
     (j.c.tasks_done + j.c.tasks_failed == j.c.tasks_total, JobState.FAILED),
@@ -179,7 +179,7 @@ async def page(
     """Jobs past the id `after` in this state whose columns equal `matching`, by id."""
     query = _SHOWN.where(j.c.id > after).order_by(j.c.id).limit(limit)
     if state is not None:
-        query = query.where(_state == state)
+        query = query.where(state_case == state)
     for column, value in matching.items():
         query = query.where(_column(column) == value)
     return (await connection.execute(query)).mappings().all()

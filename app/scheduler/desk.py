@@ -42,6 +42,7 @@ class Desk:
     settings: Settings
     known: Known
     name: str = field(default_factory=lambda: uuid4().hex)
+    rounds: int = 0  # in which something may have changed
     _asked: list[Poll] = field(default_factory=list)
     _reported: list[Reported] = field(default_factory=list)
     _waiting: dict[UUID, Poll] = field(default_factory=dict)
@@ -132,6 +133,7 @@ class Desk:
 
     async def _serve(self) -> None:
         """One round: of what came, and of those that wait where that may be work for them."""
+        self.rounds += 1
         asked, reported = self._take_asked(), self._take_reported()
         looking, self._looking = self._looking, []
         stirred, self._stirred = self._stirred, False

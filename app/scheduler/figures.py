@@ -93,6 +93,10 @@ class QueueFigures:
             if queue.below_minimum and _has_work(queue):
                 self._below[queue.id] = below + seconds
 
+    def below(self, queue_id: int) -> float:
+        """Seconds that a queue was below its minimum, since this process looks."""
+        return self._below.get(queue_id, 0.0)
+
     async def text(self) -> AsyncIterator[bytes]:
         """All families, in parts; of no queue while no farm is kept."""
         kept = self.desk.kept

@@ -20,6 +20,11 @@ class Told:
     def __getitem__(self, job_id: int) -> AssignedJob:
         return self._jobs[job_id]
 
+    def title(self, job_id: int) -> str | None:
+        """A job's title, while what is told of it is kept."""
+        job = self._jobs.get(job_id)
+        return None if job is None else job.title
+
     def missing(self, job_ids: Iterable[int]) -> list[int]:
         return [job_id for job_id in set(job_ids) if job_id not in self._jobs]
 

@@ -37,7 +37,11 @@ class Known:
 
     def admin(self, token: str) -> Caller | None:
         """The caller, if this is the admin token of the environment."""
-        if self._admin is not None and secret.same(secret.digest(token), self._admin):
+        return self.admin_of(secret.digest(token))
+
+    def admin_of(self, digest: bytes) -> Caller | None:
+        """The same, by the digest of the token."""
+        if self._admin is not None and secret.same(digest, self._admin):
             return self._of_environment
         return None
 

@@ -1,0 +1,222 @@
+"""The board: one for a process. It looks what changed, a few times a second while somebody watches.
+
+Each change is made into bytes once, for all that watch. Nobody has a buffer of their own: who
+watches reads on in the log of their topic, and who falls behind by more than is kept there is told
+to load what they show anew. A page says from where in the log on it wants to hear.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Hashable, Mapping
+from dataclasses import dataclass, field
+from time import monotonic, perf_counter
+from typing import Any
+from uuid import uuid4
+
+import pydantic_core
+import structlog
+from fastapi.sse import KEEPALIVE_COMMENT, format_sse_event
+
+from app.errors import Unavailable
+from app.page import picture
+from app.page.picture import Away
+from app.page.sessions import Session
+from app.page.shares import Shares
+from app.scheduler.desk import Desk
+from app.scheduler.figures import QueueFigures
+from app.scheduler.kept import KeptFarm
+
+log = structlog.get_logger()
+
+# Between two looks; longer where a look takes more than this part of a core.
+LOOK_SECONDS = 0.4
+PART = 0.04
+
+MOST_VIEWERS = 500
+KEPT_BYTES = 4_000_000
+KEPT_CHANGES = 64
+PING_SECONDS = 15.0
+CHECK_SECONDS = 1.0
+
+Rows = Mapping[Any, Hashable]
+
+
+@dataclass(slots=True, eq=False)
+class Topic:
+    """The rows of one kind, and what changed of them lately."""
+
+    name: str
+    read: Callable[[KeptFarm], Awaitable[Rows]]
+    rows: Rows | None = None
+    number: int = 0
+    log: deque[tuple[int, bytes]] = field(default_factory=deque)
+    viewers: int = 0
+    news: asyncio.Event = field(default_factory=asyncio.Event)
+    of: tuple[int, ...] = ()  # what the rows are of: kept farm, the desk's round, shares
+
+    def since(self, number: int) -> list[bytes] | None:
+        """What came after that number; None where it is not known any more."""
+        if number == self.number:
+            return []
+        if number > self.number or not self.log or self.log[0][0] > number + 1:
+            return None
+        return [sent for at, sent in self.log if at > number]
+
+    def publish(self, change: dict[str, Any], epoch: str) -> None:
+        self.number += 1
+        sent = format_sse_event(
+            event="change",
+            data_str=pydantic_core.to_json(change).decode(),
+            id=f"{epoch}-{self.number}",
+        )
+        self.log.append((self.number, sent))
+        while len(self.log) > KEPT_CHANGES or sum(len(one) for _, one in self.log) > KEPT_BYTES:
+            self.log.popleft()
+        self.news.set()
+        self.news = asyncio.Event()
+
+
+class Board:
+    """What those who watch this process are told."""
+
+    def __init__(self, desk: Desk, figures: QueueFigures) -> None:
+        self._desk = desk
+        self._figures = figures
+        self._epoch = uuid4().hex[:8]
+        self._shares = Shares()
+        self._closing = False
+        self._watched = asyncio.Event()
+        self._looking = asyncio.Lock()
+        self.topics = {
+            topic.name: topic
+            for topic in (
+                Topic("queues", self._queues),
+                Topic("jobs", picture.jobs),
+                Topic("agents", picture.agents),
+            )
+        }
+
+    @property
+    def viewers(self) -> int:
+        return sum(topic.viewers for topic in self.topics.values())
+
+    async def run(self) -> None:
+        """Look what changed for as long as somebody watches, for ever."""
+        try:
+            while True:
+                await self._watched.wait()
+                began, away = perf_counter(), Away.seconds
+                await self._look()
+                spent = perf_counter() - began - (Away.seconds - away)
+                await asyncio.sleep(max(LOOK_SECONDS, spent / PART))
+        finally:
+            self._shares.end()
+
+    async def mark(self, name: str) -> str:
+        """Where the topic's log is now: what a page shows that is read hereafter is no older."""
+        topic = self.topics[name]
+        if not topic.viewers:  # nobody looked lately
+            await self._look_at(topic)
+        return f"{self._epoch}-{topic.number}"
+
+    async def watch(self, name: str, mark: str, session: Session) -> AsyncGenerator[bytes]:
+        """What changes from that mark on, as bytes of events, for as long as the session stands."""
+        if self.viewers >= MOST_VIEWERS:
+            raise Unavailable("too many watch this page just now: it is shown as it was")
+        topic = self.topics[name]
+        topic.viewers += 1
+        self._watched.set()
+        try:
+            async for sent in self._follow(topic, mark, session):
+                yield sent
+        finally:
+            topic.viewers -= 1
+            if not self.viewers:
+                self._watched.clear()
+
+    def close(self) -> None:
+        """Let everybody go: the service stops."""
+        self._closing = True
+        for topic in self.topics.values():
+            topic.news.set()
+
+    async def _follow(self, topic: Topic, mark: str, session: Session) -> AsyncIterator[bytes]:
+        yield format_sse_event(retry=1_000)
+        epoch, _, number = mark.rpartition("-")
+        at = int(number) if epoch == self._epoch and number.isdecimal() else -1
+        quiet = monotonic()
+        while not self._closing:
+            if not session.stands():
+                yield format_sse_event(event="over", data_str="{}")
+                return
+            news = topic.news
+            sent = topic.since(at)
+            at = topic.number
+            if sent is None:
+                sent = [format_sse_event(event="stale", data_str="{}", id=self._at(topic))]
+            if not sent and monotonic() - quiet > PING_SECONDS:
+                sent = [KEEPALIVE_COMMENT]
+            if sent:
+                quiet = monotonic()
+                yield b"".join(sent)
+            else:
+                await _within(CHECK_SECONDS, news)
+
+    def _at(self, topic: Topic) -> str:
+        return f"{self._epoch}-{topic.number}"
+
+    async def _look(self) -> None:
+        for topic in self.topics.values():
+            if topic.viewers:
+                try:
+                    await self._look_at(topic)
+                except Exception:  # whatever it is, the next look may succeed
+                    log.exception("board_failed", topic=topic.name)
+
+    async def _look_at(self, topic: Topic) -> None:
+        async with self._looking:
+            kept = self._desk.kept
+            if kept is None:
+                return
+            if topic.name == "queues":
+                await self._shares.look(kept)
+            of = (id(kept), self._desk.rounds, id(self._shares.latest))
+            if of == topic.of:
+                return
+            before, topic.rows = topic.rows, await topic.read(kept)
+            topic.of = of
+            # Whoever watches already was shown a farm that was not read yet.
+            change = changed(before or {}, topic.rows)
+            if change and (before is not None or topic.viewers):
+                topic.publish(change, self._epoch)
+
+    async def queue_rows(self, kept: KeptFarm) -> dict[int, picture.QueueRow]:
+        """The rows of queues as they are now."""
+        return await picture.queues(kept, self._shares.latest, self._figures.below)
+
+    async def _queues(self, kept: KeptFarm) -> Rows:
+        """The same; with the shape of each, by which another one is another row."""
+        rows = await self.queue_rows(kept)
+        shapes = picture.shapes(kept)
+        return {(id, shapes.get(id)): row for id, row in rows.items()}  # noqa: A001
+
+
+def changed(before: Rows, after: Rows) -> dict[str, Any]:
+    """The rows that are others now; the keys that are gone, and how many are new."""
+    rows = [row for key, row in after.items() if key in before and before[key] != row]
+    gone = [_id(key) for key in before if key not in after]
+    new = sum(key not in before for key in after)
+    found = {"rows": rows, "gone": gone, "new": new}
+    return {name: value for name, value in found.items() if value}
+
+
+def _id(key: Any) -> Any:
+    return key[0] if isinstance(key, tuple) else key
+
+
+async def _within(seconds: float, news: asyncio.Event) -> None:
+    try:
+        async with asyncio.timeout(seconds):
+            await news.wait()
+    except TimeoutError:
+        pass

@@ -1,0 +1,94 @@
+// Lists of jobs and of agents: what is chosen, bars, and rows that follow the stream.
+"use strict";
+
+(() => {
+  const table = document.querySelector("table[data-topic]");
+  const body = document.getElementById("rows");
+  const all = document.getElementById("all");
+  const chosen = document.getElementById("chosen");
+  const row = (id) => document.getElementById(table.dataset.topic[0] + id);
+
+  function put(cell, text) { if (cell && cell.textContent !== text) cell.textContent = text; }
+  function chip(at, state) {
+    const found = at.querySelector(".chip");
+    if (found.textContent !== state) { found.textContent = state; found.className = `chip s-${state}`; }
+  }
+
+  // [id, state, waiting, running, failed, undone, assigned]
+  function job([id, state, waiting, running, failed, undone, assigned]) {
+    const at = row(id);
+    if (!at) return;
+    const total = Number(at.dataset.total), done = total - undone;
+    at.dataset.t = `${waiting},${running},${done},${failed}`;
+    chip(at, state);
+    put(at.querySelector("td.done"), `${Math.floor((100 * done) / total)} %`);
+    put(at.querySelector("td.failed"), failed ? String(failed) : "");
+    put(at.querySelector("td.agents"), assigned ? String(assigned) : "");
+    parts(at);
+  }
+
+  // [id, state, job, title, tasks]
+  function agent([id, state, jobId, title, tasks]) {
+    const at = row(id);
+    if (!at) return;
+    chip(at, state);
+    const cell = at.querySelector(".work");
+    if (jobId === null) { cell.replaceChildren(); return; }
+    const link = document.createElement("a");
+    link.href = `${farm.root}/page/jobs/${jobId}`;
+    link.textContent = title || `job ${jobId}`;
+    cell.replaceChildren(link, ` × ${tasks}`);
+  }
+
+  function parts(at) { farm.parts(at.querySelector(".parts"), at.dataset.t); }
+
+  function count() {
+    const boxes = [...body.querySelectorAll("input[name=id]")];
+    const number = boxes.filter((box) => box.checked).length;
+    const bulk = document.getElementById("bulk-bar");
+    if (bulk) bulk.hidden = number === 0;
+    if (chosen) chosen.textContent = number ? `${number} chosen` : "none chosen";
+    if (all) { all.checked = number > 0 && number === boxes.length; all.indeterminate = number > 0 && number < boxes.length; }
+  }
+
+  function drawn(kept) {
+    for (const at of body.querySelectorAll("tr[data-t]")) parts(at);
+    for (const box of body.querySelectorAll("input[name=id]")) if (kept.has(box.value)) box.checked = true;
+    count();
+  }
+
+  let kept = new Set(), focused = null;
+  document.addEventListener("htmx:beforeSwap", (event) => {
+    if (event.target !== body) return;
+    kept = new Set([...body.querySelectorAll("input[name=id]:checked")].map((box) => box.value));
+    const at = body.contains(document.activeElement) && document.activeElement.closest("tr");
+    focused = at ? [at.id, document.activeElement.tagName] : null;
+  });
+  document.addEventListener("htmx:afterSwap", (event) => {
+    if (event.target !== body) return;
+    drawn(kept);
+    const again = focused && document.getElementById(focused[0]);
+    if (again) again.querySelector(focused[1])?.focus({ preventScroll: true });
+  });
+  body.addEventListener("change", count);
+  if (all) all.addEventListener("change", () => { for (const box of body.querySelectorAll("input[name=id]")) box.checked = all.checked; count(); });
+  body.addEventListener("click", (event) => {
+    const link = event.target.closest("a[data-panel]");
+    if (!link || event.ctrlKey || event.metaKey || event.shiftKey) return;
+    event.preventDefault();
+    farm.open(link.dataset.panel, link);
+  });
+
+  const refresh = farm.calm(2000, () => htmx.trigger(body, "refresh"));
+  document.addEventListener("done", refresh);
+  drawn(kept);
+  const update = { jobs: job, agents: agent }[table.dataset.topic];
+  farm.live(table.dataset.topic, table.dataset.since, {
+    rows: (rows) => rows.forEach(update),
+    stale: (change) => {
+      const mine = (change.gone || []).some((id) => row(id));
+      if (mine || !("gone" in change || "new" in change) || (change.new && table.dataset.first)) refresh();
+    },
+  });
+  if (table.dataset.every) setInterval(() => { if (!document.hidden) refresh(); }, 1000 * Number(table.dataset.every));
+})();

@@ -1,0 +1,188 @@
+"""The page does for each what the API does for their token, and nothing else."""
+
+from collections.abc import Iterator
+
+import pytest
+from fastapi import FastAPI
+
+from app.gate import is_of_the_page
+from app.main import create_app
+from app.settings import Settings
+from tests.farm import Farm
+from tests.page.visitor import Visitor, visitor
+from tests.routes import every_route
+from tests.tokens import bearer, made
+
+READERS = {"admin", "operator", "bound", "submitter", "viewer"}
+EDITORS = {"admin", "operator"}
+INSIDE = {*EDITORS, "bound"}
+SUBMITTERS = {*INSIDE, "submitter"}
+
+# Who may, by method and path: about /films/inner, the job of the submitter in it, the agent a0.
+MAY: dict[str, set[str]] = {
+    "GET /": READERS,
+    "GET /page/queues/rows": READERS,
+    "GET /page/queues/0": READERS,
+    "GET /page/queues/{queue_id}": READERS,
+    "POST /page/queues": INSIDE,
+    "POST /page/queues/{queue_id}": INSIDE,
+    "POST /page/queues/{queue_id}/move": INSIDE,
+    "POST /page/queues/{queue_id}/pause": INSIDE,
+    "POST /page/queues/{queue_id}/resume": INSIDE,
+    "POST /page/queues/{queue_id}/delete": INSIDE,
+    "GET /page/jobs": READERS,
+    "POST /page/jobs/pause": SUBMITTERS,
+    "POST /page/jobs/resume": SUBMITTERS,
+    "POST /page/jobs/retry": SUBMITTERS,
+    "POST /page/jobs/priority": SUBMITTERS,
+    "POST /page/jobs/move": SUBMITTERS,
+    "GET /page/jobs/{job_id}": READERS,
+    "GET /page/jobs/{job_id}/facts": READERS,
+    "GET /page/jobs/{job_id}/runs": READERS,
+    "GET /page/jobs/{job_id}/tasks/{ordinal}": READERS,
+    "POST /page/jobs/{job_id}": SUBMITTERS,
+    "POST /page/jobs/{job_id}/pause": SUBMITTERS,
+    "POST /page/jobs/{job_id}/resume": SUBMITTERS,
+    "POST /page/jobs/{job_id}/retry": SUBMITTERS,
+    "POST /page/jobs/{job_id}/rerun": SUBMITTERS,
+    "POST /page/jobs/{job_id}/delete": SUBMITTERS,
+    "GET /page/agents": READERS,
+    "GET /page/agents/{agent_id}": READERS,
+    "POST /page/agents/state": EDITORS,
+    "POST /page/agents/{agent_id}/state": EDITORS,
+    "POST /page/agents/{agent_id}/delete": EDITORS,
+    "POST /page/logout": READERS,
+}
+# A stream has no end to wait for: its rights have a test of their own.
+STREAMS = {"GET /page/live/{topic}"}
+OPEN = {"GET /page/login", "POST /page/login"}
+
+FORMS = {
+    "POST /page/queues": {"name": "new", "parent": "/films"},
+    "POST /page/queues/{queue_id}": {"weight": "11"},
+    "POST /page/queues/{queue_id}/move": {"parent": "/films/other"},
+    "POST /page/jobs/priority": {"priority": "3"},
+    "POST /page/jobs/move": {"queue": "/films/other"},
+    "POST /page/jobs/{job_id}": {"weight": "11"},
+    "POST /page/agents/state": {"state": "draining"},
+    "POST /page/agents/{agent_id}/state": {"state": "online"},
+}
+# What takes away what other calls are about comes last.
+LATE = ("move", "delete", "logout")
+REFUSALS = {"forbidden", "other_subtree", "others_job"}
+
+
+def routes() -> Iterator[str]:
+    for route in every_route(create_app(Settings(), "postgresql+asyncpg://")):
+        if is_of_the_page(route.path):
+            yield from (f"{method} {route.path}" for method in route.methods or ())
+
+
+def test_every_route_of_the_page_is_in_the_matrix() -> None:
+    assert sorted(routes()) == sorted(MAY.keys() | STREAMS | OPEN)
+
+
+class Place:
+    def __init__(self, app: FastAPI, farm: Farm) -> None:
+        self.app, self.farm = app, farm
+        self.tokens: dict[str, str] = {}
+        self.path: dict[str, object] = {}
+
+    async def call(self, guest: Visitor, route: str) -> tuple[int, str | None]:
+        method, _, path = route.partition(" ")
+        address = path.format(**self.path)
+        if method == "GET":
+            answer = await guest.get(address, **{"HX-Request": "true"})
+        else:
+            of_jobs = "agent" not in path
+            form = {"id": str(self.path["job_id" if of_jobs else "agent_id"])}
+            answer = await guest.post(address, form | FORMS.get(route, {}))
+        code = answer.json()["code"] if answer.is_error else None
+        return answer.status_code, code
+
+
+@pytest.fixture
+async def place(app: FastAPI, farm: Farm) -> Place:
+    place = Place(app, farm)
+    films = (await farm.queue("/films"))["id"]
+    inner = (await farm.queue("/films/inner"))["id"]
+    await farm.queue("/films/other")
+    elsewhere = (await farm.queue("/elsewhere"))["id"]
+    for role in ("admin", "operator", "submitter", "viewer"):
+        place.tokens[role] = await made(farm.client, role)
+    place.tokens["bound"] = await made(farm.client, "operator", job_queue_id=films)
+    place.tokens["elsewhere"] = await made(farm.client, "operator", job_queue_id=elsewhere)
+    place.tokens["other submitter"] = await made(farm.client, "submitter")
+    shot = {"title": "shot", "start": 1, "end": 9, "queue": "/films/inner"}
+    headers = bearer(place.tokens["submitter"])
+    job = (await farm.client.post("/jobs", json=shot, headers=headers)).json()["id"]
+    agent = (await farm.agent("a0"))["id"]
+    place.path = {"queue_id": inner, "job_id": job, "agent_id": agent, "ordinal": 0}
+    return place
+
+
+def in_turn() -> list[str]:
+    return sorted(MAY, key=lambda route: [late in route for late in reversed(LATE)])
+
+
+@pytest.mark.parametrize("who", ["admin", "operator", "bound", "submitter", "viewer"])
+async def test_each_may_what_their_token_may(place: Place, who: str) -> None:
+    guest = visitor(place.app)
+    await guest.log_in(place.tokens[who])
+    refused = {
+        route: await place.call(guest, route) for route in in_turn() if who not in MAY[route]
+    }
+    assert {route: told for route, told in refused.items()
+            if told[0] != 403 or told[1] not in REFUSALS} == {}  # fmt: skip
+    for route in in_turn():
+        if who in MAY[route]:
+            if route.endswith("queues/{queue_id}/delete"):
+                await place.farm.client.delete(f"/jobs/{place.path['job_id']}")
+            status, code = await place.call(guest, route)
+            assert status in {200, 204}, (route, status, code)
+
+
+async def test_nobody_does_anything_who_is_not_logged_in(place: Place) -> None:
+    guest = visitor(place.app)
+    for route in [*in_turn(), "GET /page/live/jobs"]:
+        assert await place.call(guest, route) == (401, "not_logged_in"), route
+
+
+@pytest.mark.parametrize("who", ["elsewhere", "other submitter"])
+async def test_what_is_not_theirs_is_refused_one_by_one_and_in_bulk(place: Place, who: str) -> None:
+    guest = visitor(place.app)
+    await guest.log_in(place.tokens[who])
+    for route, may in MAY.items():
+        if "POST /page/jobs" in route and "submitter" in may:
+            status, code = await place.call(guest, route)
+            assert (status, code in REFUSALS) == (403, True), route
+
+
+async def test_of_many_those_are_done_that_may_be_and_the_others_named(place: Place) -> None:
+    mine, theirs = place.path["job_id"], (await place.farm.job("theirs"))["id"]
+    guest = visitor(place.app)
+    await guest.log_in(place.tokens["submitter"])
+    told = await guest.must("/page/jobs/pause", {"id": [str(mine), str(theirs)]})
+    assert told.startswith(f"1 job is paused; 1 refused: job {theirs} was submitted with another")
+    assert (await place.farm.get(f"/jobs/{mine}"))["paused"] is True
+    assert (await place.farm.get(f"/jobs/{theirs}"))["paused"] is False
+
+
+async def test_who_may_only_look_sees_nothing_to_change(place: Place) -> None:
+    guest = visitor(place.app)
+    await guest.log_in(place.tokens["viewer"])
+    for path in ("/", "/page/queues/0", "/page/queues/{queue_id}", "/page/jobs",
+                 "/page/jobs/{job_id}", "/page/agents", "/page/agents/{agent_id}"):  # fmt: skip
+        text = await guest.read(path.format(**place.path))
+        assert text.count("hx-post=") == text.count("/page/logout"), path
+        assert "data-edit" not in text
+
+
+async def test_what_is_done_here_is_in_the_history_under_the_name_of_the_token(
+    place: Place,
+) -> None:
+    guest = visitor(place.app)
+    await guest.log_in(place.tokens["operator"])
+    await guest.must("/page/queues/{queue_id}/pause".format(**place.path))
+    events = await place.farm.get(f"/history?job_queue_id={place.path['queue_id']}")
+    assert [event["actor"] for event in events["items"]][-1] == "operator:operator"
