@@ -136,7 +136,12 @@ class Unavailable(AppError):
 
     @property
     def headers(self) -> dict[str, str]:
-        return {"Retry-After": str(random.randint(1, LONGEST_RETRY_SECONDS))}  # noqa: S311
+        return {"Retry-After": retry_after()}
+
+
+def retry_after() -> str:
+    """Seconds, drawn anew for each: those sent away together shall not come back together."""
+    return str(random.randint(1, LONGEST_RETRY_SECONDS))  # noqa: S311
 
 
 def responses(*statuses: int) -> dict[int | str, dict[str, Any]]:

@@ -11,6 +11,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, ValidationError
 from starlette.requests import Request
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app import errors
@@ -20,6 +21,7 @@ from app.agents.schemas import Heartbeat
 from app.caller import SCOPE, Caller
 from app.gate import dressed
 from app.scheduler.desk import Desk
+from app.scheduler.polls import SentAway
 from app.scheduler.schemas import AssignRequest
 
 _HEARTBEAT = re.compile(r"/agents/([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})/heartbeat")
@@ -46,6 +48,9 @@ async def short_way(
         first = await receive()
         answering = _plain(call, first, max_bytes, receive)
         found = None if answering is None else await answering
+    except SentAway as away:
+        await Response(status_code=204, headers=away.headers)(scope, receive, send)
+        return
     except Exception as failed:  # noqa: BLE001  # whatever it is, it has its answer
         response = await errors.answer(Request(scope), failed)
         await response(scope, receive, dressed(scope, send))

@@ -307,6 +307,8 @@ def _answer(_: Call[T], response: httpx.Response) -> T:
     if not response.is_success:
         raise errors.from_response(response)
     if response.status_code == httpx.codes.NO_CONTENT or not response.content:
+        if "retry-after" in response.headers:  # a poll that was held, by a service that stops
+            raise errors.from_response(response)
         return cast("T", None)
     try:
         return cast("T", response.json())

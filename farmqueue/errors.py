@@ -64,6 +64,7 @@ class Unavailable(FarmqueueError):
 
 
 _KINDS: dict[int, type[FarmqueueError]] = {
+    204: Unavailable,
     400: Invalid,
     401: Forbidden,
     403: Forbidden,
@@ -76,7 +77,7 @@ _KINDS: dict[int, type[FarmqueueError]] = {
 
 
 def from_response(response: httpx.Response) -> FarmqueueError:
-    """The exception for an answer that is not a success, whoever gave it (a proxy may have)."""
+    """The exception for an answer that is not what was asked for, whoever gave it (a proxy may)."""
     status = response.status_code
     kind = Unavailable if response.is_server_error else _KINDS.get(status, FarmqueueError)
     problem = _problem(response)

@@ -22,7 +22,8 @@ _BINDING = {obstacle: place for place, obstacle in enumerate(Obstacle)}
 
 def explained(kept: KeptFarm, node: Queue | Job, agent_id: UUID | None) -> Explanation:
     """Of the farm as it is now; `agent_id` asks why not this agent. `AgentNotFound`."""
-    found = verdict(kept.farm, node, crew_of(kept), _asked(kept, agent_id))
+    crew = crew_of(kept)
+    found = verdict(kept.farm, node, crew, _asked(kept, agent_id))
     names = Names(kept)
     reasons = _reasons(kept, names, found, asked=agent_id is not None)
     return Explanation(
@@ -30,7 +31,7 @@ def explained(kept: KeptFarm, node: Queue | Job, agent_id: UUID | None) -> Expla
         assigned_agents=node.assigned,
         sentence=reasons[0].sentence,
         reasons=reasons,
-        change=_change(names, found),
+        change=_change(names, found, crew),
         agent=None if found.agent.id == NOBODY else names.agent(found.agent.id),
         walk=[step_of(names, step) for step in found.steps],
     )
@@ -124,7 +125,7 @@ def _next(names: Names, found: Verdict) -> Reason:
     return Reason(code=Code.NEXT, sentence=f"{who} gets work of {word} {when}", agents=1)
 
 
-def _change(names: Names, found: Verdict) -> Change | None:
+def _change(names: Names, found: Verdict, crew: Crew) -> Change | None:
     change = found.change
     if change is None:
         return None
@@ -133,5 +134,5 @@ def _change(names: Names, found: Verdict) -> Change | None:
         path=f"/{room}/{change.node.id}",
         body=words.change_body(change),
         sentence=words.change_said(names, change),
-        at_once=found.frees is None and found.agent.id != NOBODY,
+        at_once=found.change_for in crew.idle,
     )

@@ -21,9 +21,10 @@ from app.explain.schemas import (
 )
 from app.jobqueues.service import JobQueueNotFound
 from app.jobs import reading
-from app.policy.made import Chose, Stood, read
+from app.policy.made import Chose, read
 from app.policy.pick import pick
 from app.policy.states import JobState
+from app.policy.steps import Stood
 from app.scheduler.desk import Desk
 from app.scheduler.refusals import AgentNotFound, AssignmentNotFound
 

@@ -1,13 +1,12 @@
 """Facts of the policy as sentences. What is said here was found there."""
 
 from collections.abc import Mapping
-from typing import Protocol
 
 from app.explain.names import Names, listed
 from app.explain.schemas import Code, Reason
 from app.policy.changes import Change
 from app.policy.obstacles import Census, Closed, Obstacle, Unfit
-from app.policy.steps import Rule, Step
+from app.policy.steps import Rule, Step, Stood
 from app.policy.tree import Job
 
 _OF_TURN: Mapping[Rule, Code] = {
@@ -64,39 +63,26 @@ def busy(census: Census) -> list[Reason]:
 
 def lost(names: Names, step: Step) -> Reason | None:
     """Where another goes first: that, and by which rule."""
-    if step.place in {None, 1} or step.other is None or step.rule is None:
+    if step.place in {None, 1} or step.rule is None:
         return None
-    sentence = between(
-        names.word(step.other), step.other, names.word(step.node), step.node, step.rule
-    )
-    return Reason(code=_OF_TURN[step.rule], sentence=sentence, where=names.node(step.node))
+    where = names.node(step.node)
+    return Reason(code=_OF_TURN[step.rule], sentence=step_said(names, step), where=where)
 
 
 def step_said(names: Names, step: Step) -> str:
     """How the way goes on at a queue."""
-    node, other = step.node, step.other
-    word = names.word(node)
+    word, (mine, theirs) = names.word(step.node), step.stood
     if step.place is None:
         return f"{word} is not open for the agent"
-    if step.rule is None or other is None:
+    if step.rule is None or step.other is None or theirs is None:
         return f"it is the turn of {word}, the only one that is open"
+    other = names.word(step.other)
     if step.place == 1:
-        return between(word, node, names.word(other), other, step.rule)
-    return between(names.word(other), other, word, node, step.rule)
+        return between(word, mine, other, theirs, step.rule)
+    return between(other, theirs, word, mine, step.rule)
 
 
-class Standing(Protocol):
-    """The numbers of a node that rules go by."""
-
-    @property
-    def priority(self) -> int: ...
-    @property
-    def weight(self) -> int: ...
-    @property
-    def assigned(self) -> int: ...
-
-
-def between(word: str, first: Standing, other_word: str, other: Standing, rule: Rule) -> str:
+def between(word: str, first: Stood, other_word: str, other: Stood, rule: Rule) -> str:
     """Why one goes before another, and the numbers that say so."""
     because = {
         Rule.MINIMUM: f"with {_agents(first)}, it or something in it is below its minimum",
@@ -111,11 +97,11 @@ def between(word: str, first: Standing, other_word: str, other: Standing, rule: 
     return f"{word} goes before {other_word}: {because[rule]}"
 
 
-def _agents(node: Standing) -> str:
+def _agents(node: Stood) -> str:
     return f"{node.assigned} agent{'s' * (node.assigned != 1)}"
 
 
-def _share(node: Standing) -> str:
+def _share(node: Stood) -> str:
     """As in 3/10: three agents on a weight of ten."""
     return f"{node.assigned}/{node.weight}" if node.weight else f"{node.assigned}"
 

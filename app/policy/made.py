@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from app.policy.farm import Farm
 from app.policy.fit import Agent
 from app.policy.kinds import owed
-from app.policy.steps import Rule, rule_between, second_at
+from app.policy.steps import Rule, Stood, rule_between, second_at
 from app.policy.tree import Job, Queue
 
 
@@ -33,18 +33,6 @@ def why(farm: Farm, agent: Agent, job: Job) -> str:
 def _begins_at(node: Queue | Job, agent: Agent) -> bool:
     """The walk of an agent that is bound to a queue begins there."""
     return isinstance(node, Queue) and node.id == agent.within
-
-
-@dataclass(frozen=True, slots=True)
-class Stood:
-    """A node as it stood."""
-
-    is_job: bool
-    id: int
-    priority: int
-    weight: int
-    assigned: int
-    owed: bool
 
 
 @dataclass(frozen=True, slots=True)

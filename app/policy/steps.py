@@ -3,6 +3,7 @@
 It looks at the farm as `pick` does, and decides nothing.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -31,11 +32,24 @@ _IN_THE_KEY = (
 
 
 @dataclass(frozen=True, slots=True)
+class Stood:
+    """The numbers of a node that rules go by, as they were at a moment."""
+
+    is_job: bool
+    id: int
+    priority: int
+    weight: int
+    assigned: int
+    owed: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Step:
     """How `node` stands at the queue above it, for agents that meet certain kinds.
 
     `place` is 1 for whose turn it is, None where the node is not open for them. `other` is whose
-    turn it is instead; where it is the node's own, whose comes next. `rule` decides between them.
+    turn it is instead; where it is the node's own, whose comes next. `rule` decides between them,
+    by the numbers as they `stood`, of the node and of the other.
     """
 
     queue: Queue
@@ -45,6 +59,7 @@ class Step:
     place: int | None
     other: Queue | Job | None
     rule: Rule | None
+    stood: tuple[Stood, Stood | None]
 
 
 def steps_to(node: Queue | Job, met: int, start: Queue) -> list[Step]:
@@ -77,23 +92,43 @@ def second_at(queue: Queue, first: Queue | Job, met: int) -> Queue | Job | None:
     return line.after(first, met)
 
 
+def stood(node: Queue | Job, met: int) -> Stood:
+    """The node as it stands now."""
+    is_owed = bool(node.standing & owed(met))
+    is_job = isinstance(node, Job)
+    return Stood(is_job, node.id, node.priority, node.weight, node.assigned, is_owed)
+
+
 def _step(node: Queue | Job, met: int) -> Step:
     queue = node.parent
     assert queue is not None
     candidates = [child for child in queue.children if child.standing & met]
-    owed_ones = sum(1 for child in candidates if child.standing & owed(met))
-    if not node.standing & met:
-        return Step(queue, node, len(candidates), owed_ones, None, _first(queue, met), None)
+    place, other, rule = _place(node, met, queue, candidates)
+    return Step(
+        queue=queue,
+        node=node,
+        candidates=len(candidates),
+        owed=sum(1 for child in candidates if child.standing & owed(met)),
+        place=place,
+        other=other,
+        rule=rule,
+        stood=(stood(node, met), None if other is None else stood(other, met)),
+    )
+
+
+def _place(
+    node: Queue | Job, met: int, queue: Queue, candidates: Sequence[Queue | Job]
+) -> tuple[int | None, Queue | Job | None, Rule | None]:
+    """Its place among the candidates, the other that it is to be seen beside, and the rule."""
+    first = _first(queue, met)
+    if first is None or not node.standing & met:
+        return None, first, None
+    if node is first:
+        second = second_at(queue, node, met)
+        return 1, second, None if second is None else rule_between(node, second, met)
     mine = _order(node, met)
     place = 1 + sum(_order(child, met) < mine for child in candidates)
-    if place == 1:
-        second = second_at(queue, node, met)
-        rule = None if second is None else rule_between(node, second, met)
-        return Step(queue, node, len(candidates), owed_ones, place, second, rule)
-    first = _first(queue, met)
-    assert first is not None
-    rule = rule_between(first, node, met)
-    return Step(queue, node, len(candidates), owed_ones, place, first, rule)
+    return place, first, rule_between(first, node, met)
 
 
 def _first(queue: Queue, met: int) -> Queue | Job | None:

@@ -38,7 +38,8 @@ class Verdict:
     The `steps` are the walk of `agent`; with the id `NOBODY` that is one just as the job asks for,
     where no real one can do it. Where `frees` is a job, the agent is busy with it, and the walk is
     the one after it. `gets` says that this agent would get the node's work. `change` is the
-    smallest single one after which it would, None where there is none or none is needed.
+    smallest single one after which it would, or where none can do it, after which `change_for`
+    would; None where there is none or none is needed.
     """
 
     node: Queue | Job
@@ -49,6 +50,7 @@ class Verdict:
     steps: list[Step]
     gets: bool
     change: Change | None
+    change_for: Agent
 
 
 def verdict(farm: Farm, node: Queue | Job, crew: Crew, asked: Agent | None = None) -> Verdict:
@@ -61,11 +63,11 @@ def verdict(farm: Farm, node: Queue | Job, crew: Crew, asked: Agent | None = Non
     with freed(farm, frees):
         steps = way(farm, agent, node)
         gets = agent.id != NOBODY and _gets(farm, agent, node)
-        change = None
-        if not gets:
-            tries = _changes(farm, node, closed, steps, crew, agent, able)
-            change = next((one for one, who in tries if _would(farm, one, who, node)), None)
-    return Verdict(node, closed, able, agent, frees, steps, gets, change)
+    tries = () if gets else _changes(node, closed, steps, crew, agent, able, online)
+    change, change_for = next(
+        (tried for tried in tries if _would(farm, *tried, node, crew)), (None, agent)
+    )
+    return Verdict(node, closed, able, agent, frees, steps, gets, change, change_for)
 
 
 def way(farm: Farm, agent: Agent, node: Queue | Job) -> list[Step]:
@@ -105,31 +107,33 @@ def _gets(farm: Farm, agent: Agent, node: Queue | Job) -> bool:
     return job is not None and any(at is node for at in path(job))
 
 
-def _would(farm: Farm, change: Change, agent: Agent, node: Queue | Job) -> bool:
-    with made(farm, change):
+def _would(farm: Farm, change: Change, agent: Agent, node: Queue | Job, crew: Crew) -> bool:
+    """Whether the agent would get the node's work, now or once it is free, after the change."""
+    with freed(farm, crew.busy.get(agent)), made(farm, change):
         return _gets(farm, agent, node)
 
 
 def _changes(
-    farm: Farm,
     node: Queue | Job,
     closed: Sequence[Closed],
     steps: Sequence[Step],
     crew: Crew,
     agent: Agent,
     able: Census,
+    online: Collection[Agent],
 ) -> Iterator[tuple[Change, Agent]]:
     """Changes that might do, the smallest first, each with the agent that it is for."""
-    if len(closed) == 1:
-        if (opened := _opening(closed[0])) is not None:
+    if closed:
+        opened = _opening(closed[0]) if len(closed) == 1 else None
+        if opened is not None and agent.id != NOBODY:
             yield opened, agent
-    elif not closed:
-        if isinstance(node, Job) and agent not in crew.busy and agent not in able.idle:
-            candidates = [agent] if agent.id != NOBODY else crew.idle
-            for other in candidates:
-                if (asks_less := _asking_less(node, other, farm.online.values())) is not None:
-                    yield asks_less, other
-                    return
+    elif isinstance(node, Job) and agent not in able.idle and agent not in able.busy:
+        for other in (*crew.idle, *crew.busy) if agent.id == NOBODY else (agent,):
+            asks_less = _asking_less(node, other, online)
+            if asks_less is not None:
+                yield asks_less, other
+                return
+    elif agent.id != NOBODY:
         for change in _overtaking(node, steps):
             yield change, agent
 

@@ -20,7 +20,7 @@ from app.scheduler import epoch, store
 from app.scheduler.cycle import Cycles, Report, Round
 from app.scheduler.feed import Outdated
 from app.scheduler.kept import KeptFarm, collect_former
-from app.scheduler.polls import Poll, Reported, give
+from app.scheduler.polls import Poll, Reported, SentAway, give
 from app.scheduler.refusals import AgentUnnamed
 from app.scheduler.schemas import UNNAMED, Assignment, AssignmentStatus, AssignRequest
 from app.settings import Settings
@@ -59,7 +59,8 @@ class Desk:
     ) -> Assignment | None:
         """The agent's assignment, or None when there is none within `wait` seconds.
 
-        `receive` tells when the client hangs up; a poll that waits is over then.
+        `receive` tells when the client hangs up; a poll that waits is over then. Raises `SentAway`
+        when the service stops meanwhile.
         """
         if request.agent_id == UNNAMED:
             if caller.agent_id is None:
@@ -96,14 +97,11 @@ class Desk:
         self._bell.set()
 
     def close(self) -> None:
-        """Send away every waiting poll, and let none wait from now on.
-
-        Not with a 204, after which all would ask at once: each is told another time to come back.
-        """
+        """Send away every waiting poll, each for another time, and let none wait from now on."""
         self._closing = True
         for poll in list(self._waiting.values()):
             self._forget(poll)
-            poll.give(Unavailable("the service stops: ask again, there may be another"))
+            poll.give(SentAway())
 
     @property
     def waiting(self) -> int:

@@ -7,8 +7,17 @@ from typing import Any
 from starlette.types import Receive
 
 from app.caller import Caller
+from app.errors import retry_after
 from app.scheduler.cycle import Outcome, Report
 from app.scheduler.schemas import Assignment, AssignmentStatus, AssignRequest
+
+
+class SentAway(Exception):  # nothing went wrong
+    """The service stops: the poll gets a 204, and is told when to come back."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.headers = {"Retry-After": retry_after()}
 
 
 @dataclass(slots=True, eq=False)
@@ -24,7 +33,7 @@ class Poll:
     alarm: asyncio.TimerHandle | None = None
     watch: asyncio.Task[None] | None = None
 
-    def give(self, outcome: Outcome) -> None:
+    def give(self, outcome: Outcome | SentAway) -> None:
         give(self.answer, outcome)
 
 

@@ -11,6 +11,7 @@ from app.errors import responses
 from app.fields import PathId
 from app.scheduler import service
 from app.scheduler.desk import Desk
+from app.scheduler.polls import SentAway
 from app.scheduler.schemas import Assignment, AssignmentStatus, AssignRequest, ResultsReport
 
 router = APIRouter(route_class=GuardedRoute, tags=["work"], dependencies=[needs(Right.WORK)])
@@ -30,7 +31,7 @@ AtTheDesk = Annotated[Desk, Depends(the_desk)]
     response_model=None,
     responses={
         200: {"model": Assignment, "description": "Work for the agent"},
-        204: {"description": "Nothing to run"},
+        204: {"description": "Nothing to run; with Retry-After: the service stops, ask then"},
         **responses(404, 409),
     },
 )
@@ -44,7 +45,10 @@ async def assign(
     where the answer is 204. 404: register the agent again. 409: it is disabled, or the reported
     assignment has ended and its work is to be dropped.
     """
-    return await desk.ask(asked, caller, request.receive) or Response(status_code=204)
+    try:
+        return await desk.ask(asked, caller, request.receive) or Response(status_code=204)
+    except SentAway as away:
+        return Response(status_code=204, headers=away.headers)
 
 
 @router.post(

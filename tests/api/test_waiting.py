@@ -1,7 +1,8 @@
 """Polls held open: answered when work comes, leaving nothing behind when they go."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import httpx
@@ -179,7 +180,7 @@ async def test_waiting_polls_hold_no_database_connection_but_the_one_of_their_de
     await held_open(app, len(polls))
     assert app.state.engine.pool.checkedout() == 1
     app.state.desk.close()
-    assert {(await poll).status_code for poll in polls} == {503}
+    assert {(await poll).status_code for poll in polls} == {204}
 
 
 async def test_a_client_that_hangs_up_leaves_no_poll_and_no_connection(
@@ -206,8 +207,25 @@ async def test_a_desk_that_closes_answers_all_and_lets_nobody_wait(
     await held_open(app)
     app.state.desk.close()
     sent_away = await poll
-    assert (sent_away.status_code, "retry-after" in sent_away.headers) == (503, True)
-    assert (await farm.ask("a0", wait=60)).status_code == 204
+    assert sent_away.status_code == 204
+    assert sent_away.headers["retry-after"] in {"1", "2", "3", "4", "5"}
+    at_once = await farm.ask("a0", wait=60)
+    assert (at_once.status_code, "retry-after" in at_once.headers) == (204, False)
+
+
+async def test_a_poll_that_goes_the_long_way_is_sent_away_as_well(farm: Farm, app: FastAPI) -> None:
+    await farm.agent("a0")
+    body = json.dumps({"agent_id": farm.agents["a0"], "wait": 60}).encode()
+
+    async def in_parts() -> AsyncIterator[bytes]:
+        yield body[:10]
+        yield body[10:]
+
+    headers = {"content-type": "application/json"}
+    poll = asyncio.create_task(farm.client.post("/assign", content=in_parts(), headers=headers))
+    await held_open(app)
+    app.state.desk.close()
+    assert ((await poll).status_code, "retry-after" in (await poll).headers) == (204, True)
 
 
 async def test_a_failed_cycle_refuses_new_polls_and_keeps_old_ones(

@@ -63,7 +63,7 @@ async def test_a_service_told_to_stop_answers_who_waits_and_ends_in_time(stage: 
             since = time.monotonic()
             code = await stopping.end()
             assert time.monotonic() - since < END_SECONDS
-            assert {(await poll).status for poll in polls} == {503}
+            assert {(await poll).status for poll in polls} == {204}
         assert code == 0
         await on.farm.job("shot", tasks=40)
         await finish(on, ids, on.urls[:1])

@@ -284,3 +284,10 @@ async def test_no_answer_is_unavailable_for_both_clients() -> None:
 def test_signatures_and_contracts_survive() -> None:
     assert Client.submit.__doc__ == "Submit a job."
     assert AsyncClient.submit.__doc__ == "Submit a job."
+
+
+def test_a_poll_that_a_stopping_service_sends_away_is_one_to_make_again() -> None:
+    away = httpx.Response(204, headers={"Retry-After": "3"})
+    with pytest.raises(errors.Unavailable) as raised:
+        Client("http://farm", transport=answering(away)).assign("a1", wait=30)
+    assert raised.value.retry_after == 3

@@ -141,6 +141,31 @@ async def test_busy_agents_are_told_and_who_goes_first_when_one_is_free(farm: Fa
     assert await farm.gets("a0") == "shot"
 
 
+async def test_where_all_lack_something_and_are_busy_the_change_is_to_ask_less(farm: Farm) -> None:
+    await farm.agent("a0", tags=["linux"])
+    await farm.job("other")
+    await farm.job("shot", required_tags=["gpu"])
+    assert await farm.gets("a0") == "other"
+    found = await of_job(farm, "shot")
+    assert codes(found) == ["tags_missing"]
+    assert (found["change"]["body"], found["change"]["at_once"]) == ({"required_tags": []}, False)
+    await act_on(farm, found)
+    await farm.finish("a0")
+    assert await farm.gets("a0") == "shot"
+
+
+async def test_the_numbers_of_a_busy_agents_walk_are_those_after_its_work(farm: Farm) -> None:
+    await farm.queue("/films", maximum_agents=1)
+    await farm.queue("/tv")
+    await farm.job("film", queue="/films", tasks=5)
+    await farm.job("episode", queue="/tv", tasks=5)
+    await farm.agent("a0")
+    assert await farm.gets("a0") == "film"
+    found = await of_job(farm, "film", agent_id=farm.agents["a0"])
+    assert "share" not in found["walk"][0]["sentence"]
+    assert found["walk"][0]["rule"] == "older"
+
+
 async def test_one_agent_can_be_asked_for(farm: Farm) -> None:
     await farm.agent("a0", cpus=2)
     await farm.agent("a1")

@@ -73,7 +73,7 @@ async def test_a_service_told_to_stop_answers_the_polls_that_wait(
     polls = [asyncio.create_task(farm.ask(f"a{number}", wait=60)) for number in range(5)]
     await waiting(farm, 5)
     os.kill(pid, signal.SIGTERM)
-    assert {(await poll).status_code for poll in polls} == {503}
+    assert {(await poll).status_code for poll in polls} == {204}
 
 
 def test_an_embedded_database_keeps_to_its_folder_and_stops_with_its_service(
