@@ -6,6 +6,7 @@ to load what they show anew. A page says from where in the log on it wants to he
 """
 
 import asyncio
+import json
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Hashable, Mapping
 from dataclasses import dataclass, field
@@ -13,15 +14,14 @@ from time import monotonic, thread_time
 from typing import Any
 from uuid import uuid4
 
-import pydantic_core
 import structlog
 from fastapi.sse import KEEPALIVE_COMMENT, format_sse_event
 
 from app.errors import Unavailable
-from app.page import picture
-from app.page.picture import Away, parts
+from app.figures import picture
+from app.figures.picture import Away, parts
+from app.figures.shares import Shares
 from app.page.sessions import Session
-from app.page.shares import Shares
 from app.scheduler.desk import Desk
 from app.scheduler.figures import QueueFigures
 from app.scheduler.kept import KeptFarm
@@ -66,7 +66,7 @@ class Topic:
         self.number += 1
         sent = format_sse_event(
             event="change",
-            data_str=pydantic_core.to_json(change).decode(),
+            data_str=json.dumps(change, separators=(",", ":")),
             id=f"{epoch}-{self.number}",
         )
         self.log.append((self.number, sent))

@@ -37,6 +37,7 @@ class Stage:
     url: str
     farm: Farm
     browser: Browser
+    database: str
 
     @asynccontextmanager
     async def window(self, token: str = ADMIN_TOKEN, **options: object) -> AsyncIterator[Page]:
@@ -71,4 +72,4 @@ async def stage(
             async with httpx.AsyncClient(base_url=url, headers=AUTH, timeout=60) as client:
                 farm = Farm(client)
                 await furnish(farm, agents=14)
-                yield Stage(url, farm, browser)
+                yield Stage(url, farm, browser, database)

@@ -66,8 +66,8 @@ async def furnish(farm: Farm, agents: int, seed: int = 7) -> None:
         await farm.agent(name, tags=tags, version="0.1.0")
     for _ in range(ROUNDS):
         for name in names:
-            if name in farm.held and chance.random() < 0.7:
-                await _report(farm, name, chance)
+            if name in farm.held and chance.random() < 0.8:
+                await _report(farm, name)
             if name not in farm.held:
                 await farm.assign(name)
     await farm.set_agent(names[-1], state="disabled")
@@ -77,11 +77,11 @@ async def furnish(farm: Farm, agents: int, seed: int = 7) -> None:
     await farm.set_queue("/films/harbour/lighting", minimum_agents=9)
 
 
-async def _report(farm: Farm, name: str, chance: random.Random) -> None:
+async def _report(farm: Farm, name: str) -> None:
     held = farm.held[name]
     results = []
     for task in held["tasks"]:
-        bad = held["job"]["title"] == "fjord 040 water" and chance.random() < 0.25
+        bad = held["job"]["title"] == "fjord 040 water" and task["frame"] % 3 == 0
         error = "render: texture //nas/fjord/foam.0042.tx: no such file\nexit code 1"
         results.append(
             {"task_id": task["id"], "state": "failed", "error": error}

@@ -7,7 +7,7 @@ tree, and the page shows the latest until then.
 import asyncio
 from time import monotonic
 
-from app.page.picture import parts
+from app.figures.picture import parts
 from app.policy.entitled import entitled
 from app.policy.ordinals import Ordinals
 from app.policy.states import Mode
@@ -48,36 +48,38 @@ class Shares:
             self._under_way.cancel()
 
     async def _count(self, kept: KeptFarm) -> None:
-        root, nodes = await _copy(kept)
-        agents = sum(_counts(agent.mode, agent.online) for agent in kept.agents.values())
+        copies = await copied(kept)
+        agents = agents_that_may_work(kept)
         began = monotonic()
-        if nodes <= FEW:
-            found = entitled(root, agents)
+        if len(kept.jobs) + len(kept.queues) <= FEW:
+            found = entitled(copies[0], agents)
         else:
-            found = await asyncio.to_thread(entitled, root, agents)
+            found = await asyncio.to_thread(entitled, copies[0], agents)
         self._next = monotonic() + (monotonic() - began) / PART
         shares = {node.id: share for node, share in found.items() if isinstance(node, Queue)}
         if shares != self.latest:
             self.latest = shares
 
 
-def _counts(mode: str, online: bool) -> bool:
-    return online and mode == Mode.ENABLED
+def agents_that_may_work(kept: KeptFarm) -> int:
+    """How many there are to be shared out: those that are online and enabled."""
+    return sum(agent.online and agent.mode == Mode.ENABLED for agent in kept.agents.values())
 
 
-async def _copy(kept: KeptFarm) -> tuple[Queue, int]:
-    """The tree as it is, for who looks at it while it changes, and its number of nodes."""
+async def copied(kept: KeptFarm) -> dict[int, Queue]:
+    """Copies of all queues by id, jobs in them, for who looks at them while the farm changes.
+
+    0: the root.
+    """
     root = kept.farm.root
     copies = {root.id: _queue(root)}
     order = [root]
-    nodes = 0
     while order:
         level, order = order, []
         async for some in parts(level):
             for queue in some:
-                nodes += len(queue.children)
                 order += _copy_children(queue, copies)
-    return copies[root.id], nodes
+    return copies
 
 
 def _copy_children(queue: Queue, copies: dict[int, Queue]) -> list[Queue]:
