@@ -7,7 +7,7 @@ kept for two days, hours for forty.
 import asyncio
 from collections import defaultdict
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import structlog
@@ -53,10 +53,9 @@ async def keep(engine: AsyncEngine, desk: Desk, shares: Shares) -> None:
         if not await store.is_mine(connection):
             return
         due = await store.due(connection)
-        if due is None:
-            return
-        await _add_minute(connection, due, kept, shares)
-        await _add_hour(connection, due["at"] + timedelta(minutes=1))
+        if due is not None:
+            await _add_minute(connection, due, kept, shares)
+        await _add_hour(connection)
         await store.forget_old(connection)
 
 
@@ -85,8 +84,8 @@ def _states(kept: KeptFarm) -> dict[str, int]:
     return dict(states)
 
 
-async def _add_hour(connection: AsyncConnection, now: datetime) -> None:
-    at = await store.hour_due(connection, now)
+async def _add_hour(connection: AsyncConnection) -> None:
+    at = await store.hour_due(connection)
     if at is None:
         return
     rows = await store.since(connection, store.MINUTE, at, at + timedelta(hours=1))

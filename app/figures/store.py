@@ -66,7 +66,7 @@ ON CONFLICT DO NOTHING
 _HOUR_DUE = text("""
 SELECT h.at FROM (
     SELECT date_trunc('hour', max(at)) AS at FROM farm_figures
-    WHERE seconds = 60 AND at < date_trunc('hour', CAST(:now AS timestamptz))
+    WHERE seconds = 60 AND at < date_trunc('hour', clock_timestamp())
 ) h
 WHERE h.at IS NOT NULL
     AND NOT EXISTS (SELECT FROM farm_figures WHERE seconds = 3600 AND at = h.at)
@@ -116,8 +116,8 @@ async def add(connection: AsyncConnection, values: dict[str, Any]) -> None:
     await connection.execute(_ADD, values)
 
 
-async def hour_due(connection: AsyncConnection, now: datetime) -> datetime | None:
-    found: datetime | None = await connection.scalar(_HOUR_DUE, {"now": now})
+async def hour_due(connection: AsyncConnection) -> datetime | None:
+    found: datetime | None = await connection.scalar(_HOUR_DUE)
     return found
 
 

@@ -13,6 +13,7 @@ from app.db.embedded import database_url
 from app.db.migrations import upgrade_at
 from app.settings import Settings
 from tests.farm import Farm
+from tests.figures.past import remember
 from tests.page.conftest import BROWSERS
 from tests.page.showcase import furnish
 from tests.processes import service
@@ -48,8 +49,12 @@ async def choose_an_agent(page: Page) -> None:
     await page.wait_for_selector("#panel .log")
 
 
-async def nothing(_: Page) -> None:
-    return
+async def plotted(page: Page) -> None:
+    await page.wait_for_selector("#plot-agents canvas")
+
+
+async def nothing(page: Page) -> None:
+    await page.wait_for_selector("#live.on")
 
 
 FAILED_TASK = 3
@@ -60,6 +65,7 @@ PICTURES = [
     ("page-jobs", "/page/jobs", nothing, SCREEN),
     ("page-job", "/page/jobs/3", choose_a_task, SCREEN),
     ("page-agents", "/page/agents", choose_an_agent, SCREEN),
+    ("page-history", "/page/history", plotted, SCREEN),
     ("page-dark", "/page/jobs/3", choose_a_task, SCREEN | {"color_scheme": "dark"}),
     ("page-phone", "/", nothing, PHONE),
 ]
@@ -73,12 +79,13 @@ def main() -> None:
     ):
         asyncio.run(upgrade_at(Settings(), database))
         with service(database, Path(home) / "log", lease_seconds=3_600) as url:
-            asyncio.run(_take(url))
+            asyncio.run(_take(url, database))
 
 
-async def _take(url: str) -> None:
+async def _take(url: str, database: str) -> None:
     async with httpx.AsyncClient(base_url=url, headers=AUTH, timeout=60) as client:
         await furnish(Farm(client), agents=26)
+    await remember(database, waves=40)
     found = next(filter(None, map(shutil.which, BROWSERS)))
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=found, args=["--no-sandbox"])
@@ -88,7 +95,6 @@ async def _take(url: str) -> None:
             await page.goto(url + path)
             await page.get_by_label("Token").fill(ADMIN_TOKEN)
             await page.get_by_role("button", name="Log in").click()
-            await page.wait_for_selector("#live.on")
             await act(page)
             await page.wait_for_timeout(LATENCY_MS)
             await page.screenshot(path=IMAGES / f"{name}.png")

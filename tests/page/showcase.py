@@ -9,7 +9,7 @@ QUEUES: dict[str, dict[str, Any]] = {
     "/films": {"weight": 60, "minimum_agents": 8},
     "/films/fjord": {"weight": 30, "maximum_agents": 24},
     "/films/fjord/lighting": {"weight": 20, "minimum_agents": 4, "maximum_agents": 12},
-    "/films/fjord/fx": {"weight": 10, "maximum_agents": 6},
+    "/films/fjord/fx": {"weight": 10, "minimum_agents": 3, "maximum_agents": 6},
     "/films/fjord/comp": {"priority": 10, "weight": 10, "maximum_agents": 4},
     "/films/harbour": {"weight": 20},
     "/films/harbour/lighting": {"weight": 10, "minimum_agents": 6},

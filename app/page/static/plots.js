@@ -23,13 +23,16 @@
     };
   }
 
+  const moment = new Intl.DateTimeFormat([], plots.dataset.span === "month" ? { day: "numeric", month: "short" } : { hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
+  const times = (_, splits) => splits.map((at) => moment.format(new Date(1000 * at)));
+
   function plot(name, told, data, series, extra) {
     const at = document.getElementById(`plot-${name}`);
     const axis = { stroke: ink("ink-2"), grid: { stroke: ink("line"), width: 1 }, ticks: { stroke: ink("line") }, font: "12px system-ui" };
     const made = new uPlot({
       width: at.clientWidth, height: 220,
       series: [{}, ...series],
-      axes: [axis, { ...axis, size: 52 }],
+      axes: [{ ...axis, values: times, space: 70 }, { ...axis, size: 52 }],
       scales: { y: { range: (_, low, high) => [0, Math.max(1, high * 1.08)] } },
       hooks: { draw: [marks(told.changes)] },
       legend: { live: true },
@@ -55,7 +58,7 @@
     const sums = [];
     raw.forEach((values, place) => sums.push(values.map((value, i) => value + (place ? sums[place - 1][i] : 0))));
     const stacked = layers.map((id, place) => line(told.names[id], COLOURS[place % COLOURS.length], {
-      fill: `${COLOURS[place % COLOURS.length]}99`, raw: raw[place], value: (u, value, s, i) => (i === undefined ? value : i === null ? "–" : raw[place][i]),
+      fill: `color-mix(in srgb, ${COLOURS[place % COLOURS.length]} 55%, ${ink("surface")})`, raw: raw[place], value: (u, value, s, i) => (i === undefined ? value : i === null ? "–" : raw[place][i]),
     }));
     const entitled = line("entitled", ink("ink"), { dash: [6, 4] });
     plot("queues", told, [x, ...sums.slice().reverse(), of(own, "entitled")], [...stacked.slice().reverse(), entitled]);
