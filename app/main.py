@@ -30,6 +30,9 @@ from app.jobs.router import router as jobs
 from app.page.board import Board
 from app.page.mounting import mount_page
 from app.page.sessions import Sessions
+from app.plan.entitlements import Entitlements
+from app.plan.router import router as plans
+from app.plan.workshop import Workshop
 from app.request_id import traced
 from app.scheduler.desk import Desk
 from app.scheduler.figures import QueueFigures
@@ -76,7 +79,7 @@ def create_app(settings: Settings, url: str) -> FastAPI:
     app.state.sessions = Sessions(settings, app.state.known, app.gate)
     app.add_middleware(BodyLimit, max_bytes=settings.max_body_bytes)
     errors.install(app)
-    for router in (jobqueues, jobs, agents, work, explain, history, tokens, health.router):
+    for router in (plans, jobqueues, jobs, agents, work, explain, history, tokens, health.router):
         app.include_router(router)
     mount_page(app)
     docs_pages.mount(app)
@@ -92,6 +95,8 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
     state.desk = Desk(state.engine, state.settings, state.known)
     state.pulse = Pulse(state.engine, state.settings)
     state.figures = QueueFigures(state.desk)
+    state.workshop = Workshop(state.url)
+    state.entitlements = Entitlements(state.workshop)
     state.board = Board(state.desk, state.figures)
     metrics.built(schema.HEAD)
     state.background = [
@@ -113,6 +118,8 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
     for task in state.background:
         task.cancel()
     await asyncio.gather(*state.background, return_exceptions=True)
+    await state.entitlements.close()
+    await state.workshop.close()
     await state.engine.dispose()
 
 

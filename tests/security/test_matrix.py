@@ -29,6 +29,8 @@ MAY: dict[str, set[str]] = {
     "POST /jobqueues": INSIDE,
     "GET /jobqueues": READERS,
     "GET /jobqueues/tree": READERS,
+    "POST /jobqueues/plan": READERS,
+    "POST /jobqueues/apply": INSIDE,
     "GET /jobqueues/{jobqueue_id}": READERS,
     "PATCH /jobqueues/{jobqueue_id}": INSIDE,
     "DELETE /jobqueues/{jobqueue_id}": INSIDE,
@@ -76,6 +78,8 @@ def bodies(place: "Place") -> dict[str, Any]:
     agent = {"id": place.ids["agent_id"], "hostname": "a0"}
     return {
         "POST /jobqueues": {"name": "below", "parent": "/films"},
+        "POST /jobqueues/plan": {"root": "/films", "queues": {"inner": {"weight": 12}}},
+        "POST /jobqueues/apply": {"root": "/films", "queues": {"inner": {"weight": 12}}},
         "PATCH /jobqueues/{jobqueue_id}": {"weight": 11},
         "POST /jobs": shot,
         "POST /jobs/batch": {"jobs": [shot]},
