@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from farmqueue import __version__
-from farmqueue.cli import agent, agents, jobs, plans, queues, service, submit, watch
+from farmqueue.cli import agent, agents, jobs, plans, queues, service, submit, top, watch
 from farmqueue.cli import token as tokens
 from farmqueue.cli.connection import GIVEN
 from farmqueue.cli.exits import MEANINGS
@@ -28,6 +28,8 @@ app.command(rich_help_panel=_WORK)(submit.submit)
 app.command(rich_help_panel=_WORK)(jobs.jobs)
 app.add_typer(jobs.job, name="job", help="One job, or act on jobs.", rich_help_panel=_WORK)
 app.command(rich_help_panel=_WORK)(watch.watch)
+app.command(rich_help_panel=_LOOK)(top.top)
+app.command(rich_help_panel=_LOOK)(top.tree)
 app.command(rich_help_panel=_LOOK)(queues.queues)
 app.add_typer(queues.queue, name="queue", help="One queue, or change it.", rich_help_panel=_LOOK)
 app.command(rich_help_panel=_FILE)(plans.export)
