@@ -96,8 +96,8 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
     state.pulse = Pulse(state.engine, state.settings)
     state.figures = QueueFigures(state.desk)
     state.workshop = Workshop(state.url)
-    state.entitlements = Entitlements(state.workshop)
-    state.board = Board(state.desk, state.figures)
+    state.entitlements = Entitlements(state.desk, state.workshop)
+    state.board = Board(state.desk, state.figures, state.entitlements)
     metrics.built(schema.HEAD)
     state.background = [
         asyncio.create_task(state.desk.run(), name="desk"),

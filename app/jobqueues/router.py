@@ -24,7 +24,7 @@ router = APIRouter(route_class=GuardedRoute, prefix="/jobqueues", tags=["job que
 
 async def _entitled(request: Request) -> Mapping[int, int]:
     """What the process knows of it, from whoever computes it."""
-    found: Mapping[int, int] = await request.app.state.entitlements.now()
+    found: Mapping[int, int] = request.app.state.entitlements.now()
     return found
 
 
@@ -79,8 +79,7 @@ async def tree(
 ) -> TreeNode:
     """Each node with its limits, its agents and its tasks, in or below it.
 
-    `entitled_agents` is computed beside the service, about once a second; the first to ask waits
-    for it, and gets null where that takes long.
+    `entitled_agents` of a large farm is computed beside the service, and null until it is known.
     """
     return await service.tree(connection, root, entitled)
 

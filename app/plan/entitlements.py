@@ -1,7 +1,8 @@
-"""What each queue is entitled to now, for whoever looks at the tree: known for a second or longer.
+"""What each queue is entitled to now, for whoever looks at the tree.
 
-It is computed in the process that makes plans, and that no more than a part of the time: however
-many look, and however large the farm is, the agents are served.
+Nobody waits for it. Of a farm of few nodes it is told at once, from the kept farm. Of others it is
+computed in the process that makes plans, and that no more than a part of the time: however many
+look, and however large the farm is, the agents are served; until it is known the latest is shown.
 """
 
 import asyncio
@@ -13,38 +14,40 @@ import structlog
 
 from app.errors import AppError
 from app.plan.workshop import Workshop
+from app.policy.entitled import entitled
+from app.policy.states import Mode
+from app.policy.tree import Queue
+from app.scheduler.desk import Desk
+from app.scheduler.kept import KeptFarm
 
 log = structlog.get_logger()
+
+# Queues and jobs that are looked through in a millisecond or two.
+FEW = 300
 
 FRESH_SECONDS = 1
 # Of the time, it is computed for one part in so many.
 SPARING = 8
-# Figures are shown for so long after they should be new; who finds none waits for them.
-LATE_SECONDS = 10
-PATIENCE_SECONDS = 5
 
 
 @dataclass(slots=True, eq=False)
 class Entitlements:
-    """The figures of this process."""
+    """The figures of this process; `latest` is another object only where they are others."""
 
+    desk: Desk
     workshop: Workshop
-    _known: Mapping[int, int] = field(default_factory=dict)
-    _until: float = float("-inf")
+    latest: Mapping[int, int] = field(default_factory=dict)
+    _next: float = float("-inf")
     _work: asyncio.Task[None] | None = None
 
-    async def now(self) -> Mapping[int, int]:
-        """Agents by the id of a queue, the root by 0; empty where nothing is known."""
-        if monotonic() >= self._until:
-            if self._work is None or self._work.done():
-                self._work = asyncio.create_task(self._look(), name="entitlements")
-            if self._late:
-                await asyncio.wait([self._work], timeout=PATIENCE_SECONDS)
-        return {} if self._late else self._known
-
-    @property
-    def _late(self) -> bool:
-        return monotonic() >= self._until + LATE_SECONDS
+    def now(self) -> Mapping[int, int]:
+        """Agents by the id of a queue, the root by 0; empty where nothing is known yet."""
+        kept = self.desk.kept
+        if kept is not None and len(kept.queues) + len(kept.jobs) <= FEW:
+            self._take(_of(kept))
+        elif monotonic() >= self._next and (self._work is None or self._work.done()):
+            self._work = asyncio.create_task(self._look(), name="entitlements")
+        return self.latest
 
     async def close(self) -> None:
         if self._work is not None:
@@ -54,9 +57,19 @@ class Entitlements:
     async def _look(self) -> None:
         began = monotonic()
         try:
-            self._known = await self.workshop.shares()
+            self._take(await self.workshop.shares())
         except (AppError, RuntimeError) as failed:
-            self._known = {}
+            self._take({})
             log.warning("entitlements_failed", error=str(failed))
         took = monotonic() - began
-        self._until = monotonic() + max(FRESH_SECONDS, took * SPARING)
+        self._next = monotonic() + max(FRESH_SECONDS, took * SPARING)
+
+    def _take(self, found: Mapping[int, int]) -> None:
+        if found != self.latest:
+            self.latest = found
+
+
+def _of(kept: KeptFarm) -> Mapping[int, int]:
+    agents = sum(one.online and one.mode == Mode.ENABLED for one in kept.agents.values())
+    shares = entitled(kept.farm.root, agents)
+    return {node.id: share for node, share in shares.items() if isinstance(node, Queue)}

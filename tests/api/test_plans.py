@@ -327,11 +327,16 @@ async def test_an_operator_of_one_queue_applies_only_what_is_about_it(films: Far
     assert told(await plan(films, outside)) == ["change /films/hero", "change /tv"][:1]
 
 
-async def test_the_tree_shows_what_each_queue_is_entitled_to(films: Farm) -> None:
+@pytest.mark.parametrize("few", [0, 300])
+async def test_the_tree_shows_what_each_queue_is_entitled_to(
+    films: Farm, monkeypatch: pytest.MonkeyPatch, few: int
+) -> None:
+    """Of a large farm it is told by the process beside, of a small one by the service itself."""
+    monkeypatch.setattr("app.plan.entitlements.FEW", few)
     for number in range(3):
         await films.agent(f"a{number}")
     await films.job("shot", tasks=2, queue="/films/hero")
-    while (tree := await films.get("/jobqueues/tree"))["entitled_agents"] is None:
-        await asyncio.sleep(0)
+    while (tree := await films.get("/jobqueues/tree"))["entitled_agents"] != 2:
+        await asyncio.sleep(0.05)
     by_path = {child["fullpath"]: child["entitled_agents"] for child in tree["children"]}
     assert (tree["entitled_agents"], by_path) == (2, {"/films": 2, "/tv": 0})
