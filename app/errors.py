@@ -5,7 +5,7 @@ import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import asyncpg
 import structlog
@@ -80,7 +80,7 @@ class AppError(Exception):
     def __init__(self, detail: str, *, field: str | None = None) -> None:
         super().__init__(detail)
         self.detail = detail
-        self.field = field
+        self.errors = [] if field is None else [FieldError(field=field, message=detail)]
 
     @property
     def headers(self) -> dict[str, str]:
@@ -127,6 +127,13 @@ class Conflict(AppError):
 
 class Invalid(AppError):
     status, code, title = 422, "invalid", "The request is wrong"
+
+    @classmethod
+    def of(cls, errors: Sequence[FieldError]) -> Self:
+        """The refusal of several fields; the first of them are listed."""
+        made = cls(_summary(errors))
+        made.errors = list(errors[:SHOWN])
+        return made
 
 
 class Unavailable(AppError):
@@ -221,9 +228,8 @@ def _problem(
 
 async def _refusal(_: Request, refused: Exception) -> Response:
     assert isinstance(refused, AppError)
-    named = [FieldError(field=refused.field, message=refused.detail)] if refused.field else []
     return _problem(
-        refused.status, refused.code, refused.title, refused.detail, named, refused.headers
+        refused.status, refused.code, refused.title, refused.detail, refused.errors, refused.headers
     )
 
 
@@ -238,15 +244,18 @@ async def _http(_: Request, raised: Exception) -> Response:
 async def _validation(_: Request, wrong: Exception) -> Response:
     """Name each wrong field and what is wrong; the body is never sent back."""
     assert isinstance(wrong, RequestValidationError)
-    found = wrong.errors()
     errors = [
         FieldError(field=_dotted(error["loc"]), message=error["msg"].removeprefix("Value error, "))
-        for error in found[:SHOWN]
+        for error in wrong.errors()
     ]
-    detail = "; ".join(f"{error.field}: {error.message}" for error in errors[:5])
-    if len(found) > SHOWN:
-        detail += f"; {len(found)} in all, of which the first {SHOWN} are listed"
-    return _problem(422, Invalid.code, Invalid.title, detail, errors)
+    return _problem(422, Invalid.code, Invalid.title, _summary(errors), errors[:SHOWN])
+
+
+def _summary(errors: Sequence[FieldError]) -> str:
+    told = "; ".join(f"{error.field}: {error.message}" for error in errors[:5])
+    if len(errors) > SHOWN:
+        told += f"; {len(errors)} in all, of which the first {SHOWN} are listed"
+    return told
 
 
 def _dotted(loc: Sequence[int | str]) -> str:

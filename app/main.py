@@ -32,6 +32,9 @@ from app.jobs.router import router as jobs
 from app.page.board import Board
 from app.page.mounting import mount_page
 from app.page.sessions import Sessions
+from app.plan.entitlements import Entitlements
+from app.plan.router import router as plans
+from app.plan.workshop import Workshop
 from app.request_id import traced
 from app.scheduler.desk import Desk
 from app.scheduler.figures import QueueFigures
@@ -78,7 +81,8 @@ def create_app(settings: Settings, url: str) -> FastAPI:
     app.state.sessions = Sessions(settings, app.state.known, app.gate)
     app.add_middleware(BodyLimit, max_bytes=settings.max_body_bytes)
     errors.install(app)
-    for router in (jobqueues, jobs, agents, work, explain, history, tokens, figures, health.router):
+    rooms = (plans, jobqueues, jobs, agents, work, explain, history, figures, tokens)
+    for router in (*rooms, health.router):
         app.include_router(router)
     mount_page(app)
     docs_pages.mount(app)
@@ -94,7 +98,9 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
     state.desk = Desk(state.engine, state.settings, state.known)
     state.pulse = Pulse(state.engine, state.settings)
     state.figures = QueueFigures(state.desk)
-    state.board = Board(state.desk, state.figures)
+    state.workshop = Workshop(state.url)
+    state.entitlements = Entitlements(state.desk, state.workshop)
+    state.board = Board(state.desk, state.figures, state.entitlements)
     metrics.built(schema.HEAD)
     state.background = [
         asyncio.create_task(state.desk.run(), name="desk"),
@@ -103,7 +109,9 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         asyncio.create_task(keep_for_ever(state.url, state.settings), name="keeper"),
         asyncio.create_task(state.figures.watch_for_ever(), name="figures"),
         asyncio.create_task(state.board.run(), name="board"),
-        asyncio.create_task(keep_figures(state.engine, state.desk), name="figures kept"),
+        asyncio.create_task(
+            keep_figures(state.engine, state.desk, state.entitlements), name="figures kept"
+        ),
         asyncio.create_task(
             note_for_ever(state.engine, state.known, warn=state.settings.admin_token is None),
             name="notes",
@@ -116,6 +124,8 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
     for task in state.background:
         task.cancel()
     await asyncio.gather(*state.background, return_exceptions=True)
+    await state.entitlements.close()
+    await state.workshop.close()
     await state.engine.dispose()
 
 

@@ -8,6 +8,7 @@ from fastapi.openapi.utils import get_openapi
 
 from app.errors import PROBLEM_JSON, Problem, responses
 from app.gate import OPEN
+from app.plan.schemas import TreeFile
 
 DESCRIPTION = """
 Decides which job each agent of a farm works on next.
@@ -62,6 +63,9 @@ def _document(app: FastAPI) -> dict[str, Any]:
     schemas.pop("ValidationError", None)
     problem = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
     schemas |= problem.pop("$defs") | {"Problem": problem}
+    # Of bodies that the routes take as they come.
+    file = TreeFile.model_json_schema(ref_template="#/components/schemas/{model}")
+    schemas |= file.pop("$defs") | {TreeFile.__name__: file}
     for name, schema in schemas.items():
         if name.endswith("Change"):
             _forget_defaults(schema)

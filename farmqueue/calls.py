@@ -25,6 +25,7 @@ from farmqueue.model import (
     JobState,
     NewToken,
     Page,
+    Plan,
     Queue,
     QueueChanges,
     QueueDetails,
@@ -42,6 +43,9 @@ from farmqueue.model import (
 T = TypeVar("T")
 
 Json = dict[str, Any]
+
+# A plan of a large tree may take so many seconds, beside the time of any other call.
+LONG = 90.0
 
 
 @dataclass(frozen=True)
@@ -105,6 +109,22 @@ def change_queue(queue_id: int, **changes: Unpack[QueueChanges]) -> Call[Queue]:
 def delete_queue(queue_id: int) -> Call[None]:
     """Delete a queue that has neither children nor jobs."""
     return Call("DELETE", f"/jobqueues/{queue_id}")
+
+
+def plan_queues(
+    file: Mapping[str, Any], *, delete: bool = False, agents: int | None = None
+) -> Call[Plan]:
+    """What is different between a file (as JSON) and the tree; `agents` are shared out."""
+    params = _given(delete=_word(delete), agents=agents)
+    return Call("POST", "/jobqueues/plan", params, file, patience=LONG)
+
+
+def apply_queues(
+    file: Mapping[str, Any], *, delete: bool = False, fingerprint: str | None = None
+) -> Call[Plan]:
+    """Make the tree as a file says; with the `fingerprint` of a plan just that, or nothing."""
+    params = _given(delete=_word(delete), fingerprint=fingerprint)
+    return Call("POST", "/jobqueues/apply", params, file, patience=LONG)
 
 
 # --- jobs ---
@@ -307,6 +327,11 @@ def ready() -> Call[Json]:
 
 def _given(**fields: Any) -> Json:
     return {name: value for name, value in fields.items() if value is not None}
+
+
+def _word(asked: bool) -> str | None:
+    """For a query, where false is said by nothing."""
+    return "true" if asked else None
 
 
 def _key() -> dict[str, str]:

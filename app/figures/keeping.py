@@ -6,7 +6,7 @@ kept for two days, hours for forty.
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -18,7 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from app.db.engine import AWAY
 from app.errors import AppError
 from app.figures import picture, store
-from app.figures.shares import Shares
+from app.plan.entitlements import Entitlements
 from app.policy.states import agent_state
 from app.scheduler.desk import Desk
 from app.scheduler.kept import KeptFarm
@@ -30,25 +30,21 @@ ROUND_SECONDS = 20
 ADDED = ("tasks_done", "tasks_failed", "jobs_started", "wait_seconds")
 
 
-async def keep_for_ever(engine: AsyncEngine, desk: Desk) -> None:
-    shares = Shares()
-    try:
-        while True:
-            await asyncio.sleep(ROUND_SECONDS)
-            try:
-                await keep(engine, desk, shares)
-            except (SQLAlchemyError, AppError, *AWAY) as failed:
-                log.warning("figures_not_kept", error=str(failed).split("\n")[0])
-    finally:
-        shares.end()
+async def keep_for_ever(engine: AsyncEngine, desk: Desk, entitlements: Entitlements) -> None:
+    while True:
+        await asyncio.sleep(ROUND_SECONDS)
+        try:
+            await keep(engine, desk, entitlements)
+        except (SQLAlchemyError, AppError, *AWAY) as failed:
+            log.warning("figures_not_kept", error=str(failed).split("\n")[0])
 
 
-async def keep(engine: AsyncEngine, desk: Desk, shares: Shares) -> None:
+async def keep(engine: AsyncEngine, desk: Desk, entitlements: Entitlements) -> None:
     """Write the minute that is over, if nobody has, and the hour; let go what is too old."""
     kept = desk.kept
     if kept is None:
         return
-    await shares.look(kept)
+    shares = entitlements.now()
     async with engine.begin() as connection:
         if not await store.is_mine(connection):
             return
@@ -60,12 +56,12 @@ async def keep(engine: AsyncEngine, desk: Desk, shares: Shares) -> None:
 
 
 async def _add_minute(
-    connection: AsyncConnection, due: RowMapping, kept: KeptFarm, shares: Shares
+    connection: AsyncConnection, due: RowMapping, kept: KeptFarm, shares: Mapping[int, int]
 ) -> None:
     until = due["until"] or 0
     since = until if due["since"] is None else due["since"]  # none before: it begins now
     told = await store.count(connection, due["at"], since, until)
-    rows = await picture.queues(kept, shares.latest, lambda _: 0.0)
+    rows = await picture.queues(kept, shares, lambda _: 0.0)
     queues = {
         str(row.id): [row.assigned, row.entitled, row.waiting]
         for row in rows.values()

@@ -5,7 +5,7 @@ does what else it has to; so a picture is of about one moment.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from time import thread_time
 from typing import NamedTuple, TypeVar
 
@@ -89,7 +89,7 @@ def shape(kept: KeptFarm, queue: Queue) -> QueueShape:
 
 
 async def queues(
-    kept: KeptFarm, shares: dict[int, int], below: Callable[[int], float]
+    kept: KeptFarm, shares: Mapping[int, int], below: Callable[[int], float]
 ) -> dict[int, QueueRow]:
     """The queues by id, the root among them; `shares` are what they are entitled to."""
     waiting, running = await _tasks_below(kept)

@@ -1,8 +1,9 @@
 """Routes of the queue tree."""
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Depends, Query, Request
 
 from app.access import Right
 from app.caller import Asking, GuardedRoute, needs
@@ -19,6 +20,15 @@ from app.jobqueues.schemas import (
 )
 
 router = APIRouter(route_class=GuardedRoute, prefix="/jobqueues", tags=["job queues"])
+
+
+async def _entitled(request: Request) -> Mapping[int, int]:
+    """What the process knows of it, from whoever computes it."""
+    found: Mapping[int, int] = request.app.state.entitlements.now()
+    return found
+
+
+Entitled = Annotated[Mapping[int, int], Depends(_entitled)]
 
 READS, EDITS = [needs(Right.READ)], [needs(Right.EDIT_QUEUES)]
 
@@ -63,11 +73,15 @@ async def page(
     responses=responses(404),
 )
 async def tree(
+    entitled: Entitled,  # before a connection is taken
     connection: Transaction,
     root: Annotated[Id | None, Query(description="Only this queue and what hangs below")] = None,
 ) -> TreeNode:
-    """Each node with its limits, its agents and its tasks, in or below it."""
-    return await service.tree(connection, root)
+    """Each node with its limits, its agents and its tasks, in or below it.
+
+    `entitled_agents` of a large farm is computed beside the service, and null until it is known.
+    """
+    return await service.tree(connection, root, entitled)
 
 
 @router.get(

@@ -98,4 +98,9 @@ class TreeNode(JobQueue):
     id: int | None  # type: ignore[assignment]  # the root is not stored
     tasks: TaskTotals = Field(description="Tasks of all jobs in or below it")
     jobs: Annotated[int, Field(description="Jobs directly in it")]
+    entitled_agents: int | None = Field(
+        None,
+        description="What it would have by the rules of the agents that are online, of about now;"
+        " null: not known yet",
+    )
     children: list["TreeNode"]

@@ -1,5 +1,6 @@
 """What may be done to the queue tree. Every edit holds the farm lock, so decisions see it whole."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from sqlalchemy import RowMapping
@@ -103,8 +104,13 @@ async def page(
     return [JobQueue.model_validate(row) for row in rows]
 
 
-async def tree(connection: AsyncConnection, root: int | None) -> TreeNode:
-    """The queue `root` (None: the root of all) with everything below it."""
+async def tree(
+    connection: AsyncConnection, root: int | None, entitled: Mapping[int, int]
+) -> TreeNode:
+    """The queue `root` (None: the root of all) with everything below it.
+
+    `entitled` are agents by the id of a queue, the root by 0, as far as they are known.
+    """
     rows = await store.tree(connection, root)
     if root is not None and not rows:
         raise _not_found(root)
@@ -114,6 +120,8 @@ async def tree(connection: AsyncConnection, root: int | None) -> TreeNode:
     for row in rows:
         if row["id"] != root:
             nodes[row["parent_jobqueue_id"]].children.append(nodes[row["id"]])
+    for queue_id, node in nodes.items():
+        node.entitled_agents = entitled.get(queue_id or 0)
     _add_up(nodes[root])
     return nodes[root]
 

@@ -102,7 +102,8 @@ def _fields_under(place: str) -> Iterator[None]:
     try:
         yield
     except AppError as refused:
-        refused.field = f"{place}{refused.field}"
+        for error in refused.errors:
+            error.field = f"{place}{error.field}"
         raise
 
 

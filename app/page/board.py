@@ -20,8 +20,8 @@ from fastapi.sse import KEEPALIVE_COMMENT, format_sse_event
 from app.errors import Unavailable
 from app.figures import picture
 from app.figures.picture import Away, parts
-from app.figures.shares import Shares
 from app.page.sessions import Session
+from app.plan.entitlements import Entitlements
 from app.scheduler.desk import Desk
 from app.scheduler.figures import QueueFigures
 from app.scheduler.kept import KeptFarm
@@ -79,11 +79,11 @@ class Topic:
 class Board:
     """What those who watch this process are told."""
 
-    def __init__(self, desk: Desk, figures: QueueFigures) -> None:
+    def __init__(self, desk: Desk, figures: QueueFigures, entitlements: Entitlements) -> None:
         self._desk = desk
         self._figures = figures
+        self._entitlements = entitlements
         self._epoch = uuid4().hex[:8]
-        self._shares = Shares()
         self._closing = False
         self._watched = asyncio.Event()
         self._looking = asyncio.Lock()
@@ -102,15 +102,12 @@ class Board:
 
     async def run(self) -> None:
         """Look what changed for as long as somebody watches, for ever."""
-        try:
-            while True:
-                await self._watched.wait()
-                began, away = thread_time(), Away.seconds
-                await self._look()
-                spent = thread_time() - began - (Away.seconds - away)
-                await asyncio.sleep(max(LOOK_SECONDS, spent / PART))
-        finally:
-            self._shares.end()
+        while True:
+            await self._watched.wait()
+            began, away = thread_time(), Away.seconds
+            await self._look()
+            spent = thread_time() - began - (Away.seconds - away)
+            await asyncio.sleep(max(LOOK_SECONDS, spent / PART))
 
     async def mark(self, name: str) -> str:
         """Where the topic's log is now: what a page shows that is read hereafter is no older."""
@@ -178,9 +175,8 @@ class Board:
             kept = self._desk.kept
             if kept is None:
                 return
-            if topic.name == "queues":
-                await self._shares.look(kept)
-            of = (id(kept), self._desk.rounds, id(self._shares.latest))
+            shares = self._entitlements.now() if topic.name == "queues" else None
+            of = (id(kept), self._desk.rounds, id(shares))
             if of == topic.of:
                 return
             before, topic.rows = topic.rows, await topic.read(kept)
@@ -192,7 +188,7 @@ class Board:
 
     async def queue_rows(self, kept: KeptFarm) -> dict[int, picture.QueueRow]:
         """The rows of queues as they are now."""
-        return await picture.queues(kept, self._shares.latest, self._figures.below)
+        return await picture.queues(kept, self._entitlements.now(), self._figures.below)
 
     async def _queues(self, kept: KeptFarm) -> Rows:
         """The same; with the shape of each, by which another one is another row."""

@@ -9,13 +9,13 @@ from app.access import Right
 from app.caller import needs
 from app.errors import Invalid
 from app.fields import PathId, within
-from app.figures.shares import agents_that_may_work, copied
 from app.jobqueues.schemas import JobQueueChange
 from app.jobqueues.service import JobQueueNotFound
 from app.page.forms import Sent, made
 from app.page.queues import settings_of
 from app.page.render import html
 from app.page.route import LoggedIn, PageRoute
+from app.page.trial import agents_that_may_work, copied
 from app.policy.entitled import entitled
 from app.policy.tree import Queue
 from app.scheduler.kept import KeptFarm

@@ -69,10 +69,19 @@ def closed_above(node: Queue | Job) -> list[Closed]:
     return [closed for at in (node, *above) for closed in closed_at(at)]
 
 
-def unfit(
-    agent: Agent, job: Job, online: Collection[Agent]
-) -> Iterator[tuple[Obstacle, frozenset[str]]]:
+Lack = tuple[Obstacle, frozenset[str]]  # with the tags that it is about
+
+_RAM: Lack = (Obstacle.RAM, frozenset())
+_FAILED: Lack = (Obstacle.FAILED_BEFORE, frozenset())
+
+
+def unfit(agent: Agent, job: Job, online: Collection[Agent]) -> list[Lack]:
     """Each thing for which the agent cannot do what waits of the job; nothing: it can."""
+    return [*_of_its_sort(agent, job), *_of_itself(agent, job, online)]
+
+
+def _of_its_sort(agent: Agent, job: Job) -> Iterator[Lack]:
+    """What all agents with the same cpus, tags and bounds lack."""
     required = job.requirements
     if not serves(agent, job):
         yield Obstacle.BOUND_ELSEWHERE, frozenset()
@@ -82,10 +91,13 @@ def unfit(
         yield Obstacle.TAGS_EXCLUDED, excluded
     if required.cpus > agent.cpus:
         yield Obstacle.CPUS, frozenset()
-    if required.ram > agent.free_ram:
-        yield Obstacle.RAM, frozenset()
+
+
+def _of_itself(agent: Agent, job: Job, online: Collection[Agent]) -> Iterator[Lack]:
+    if job.requirements.ram > agent.free_ram:
+        yield _RAM
     if job.failed_by and job.waiting and not takes_any(job, agent, online):
-        yield Obstacle.FAILED_BEFORE, frozenset()
+        yield _FAILED
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,13 +117,18 @@ def census(
     job: Job, idle: Iterable[Agent], busy: Iterable[Agent], online: Collection[Agent]
 ) -> Census:
     """Who could do what waits of the job, and what the others lack."""
-    lacks: Counter[tuple[Obstacle, frozenset[str]]] = Counter()
-    able: tuple[list[Agent], list[Agent]] = ([], [])
-    for of, agents in zip(able, (idle, busy), strict=True):
-        for agent in agents:
-            found = list(unfit(agent, job, online))
+    lacks: Counter[Lack] = Counter()
+    sorts: dict[tuple[int, frozenset[str], int | None], list[Lack]] = {}
+
+    def fit(agent: Agent) -> bool:
+        sort = (agent.cpus, agent.tags, agent.within)
+        if sort not in sorts:
+            sorts[sort] = list(_of_its_sort(agent, job))
+        found = [*sorts[sort], *_of_itself(agent, job, online)]
+        if found:
             lacks.update(found)
-            if not found:
-                of.append(agent)
+        return not found
+
+    able = [agent for agent in idle if fit(agent)], [agent for agent in busy if fit(agent)]
     every = [Unfit(obstacle, number, tags) for (obstacle, tags), number in lacks.most_common()]
     return Census(*able, every)

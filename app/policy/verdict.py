@@ -148,7 +148,7 @@ def _opening(closed: Closed) -> Change | None:
 
 def _asking_less(job: Job, agent: Agent, online: Collection[Agent]) -> Change | None:
     """What the job would have to ask instead, where it is one thing that the agent lacks."""
-    lacks = list(unfit(agent, job, online))
+    lacks = unfit(agent, job, online)
     if len(lacks) != 1:
         return None
     required, (obstacle, tags) = job.requirements, lacks[0]

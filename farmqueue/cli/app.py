@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from farmqueue import __version__
-from farmqueue.cli import agent, agents, jobs, queues, service, submit, watch
+from farmqueue.cli import agent, agents, jobs, plans, queues, service, submit, top, watch
 from farmqueue.cli import token as tokens
 from farmqueue.cli.connection import GIVEN
 from farmqueue.cli.exits import MEANINGS
@@ -18,6 +18,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,  # the variables of a traceback may hold a token
 )
 _SERVICE, _WORK, _LOOK = "The farm's processes", "Jobs", "The tree and the agents"
+_FILE = "The tree as a file"
 
 app.command(rich_help_panel=_SERVICE)(service.serve)
 app.command(rich_help_panel=_SERVICE)(service.migrate)
@@ -27,8 +28,14 @@ app.command(rich_help_panel=_WORK)(submit.submit)
 app.command(rich_help_panel=_WORK)(jobs.jobs)
 app.add_typer(jobs.job, name="job", help="One job, or act on jobs.", rich_help_panel=_WORK)
 app.command(rich_help_panel=_WORK)(watch.watch)
+app.command(rich_help_panel=_LOOK)(top.top)
+app.command(rich_help_panel=_LOOK)(top.tree)
 app.command(rich_help_panel=_LOOK)(queues.queues)
 app.add_typer(queues.queue, name="queue", help="One queue, or change it.", rich_help_panel=_LOOK)
+app.command(rich_help_panel=_FILE)(plans.export)
+app.command(rich_help_panel=_FILE)(plans.plan)
+app.command(rich_help_panel=_FILE)(plans.apply)
+app.command(rich_help_panel=_FILE)(plans.schema)
 app.add_typer(agents.agents, name="agents", help="The agents.", rich_help_panel=_LOOK)
 app.add_typer(why, name="why", help="Why something runs, or does not.", rich_help_panel=_LOOK)
 app.add_typer(tokens.token, name="token", help="Who may do what.", rich_help_panel=_LOOK)

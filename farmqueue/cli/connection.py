@@ -13,16 +13,23 @@ from farmqueue.client import DEFAULT_URL, Client
 from farmqueue.errors import NotFound
 
 GIVEN = "farmqueue.given"  # where the context has what --token says
+TIMEOUT = 30.0  # seconds without an answer
 _HERE = {"127.0.0.1", "localhost", "::1"}
 
 
 @contextlib.contextmanager
-def connected(context: typer.Context, url: str | None) -> Iterator[Client]:
+def connected(
+    context: typer.Context, url: str | None, *, timeout: float = TIMEOUT
+) -> Iterator[Client]:
     """A client whose errors end the command with a sentence and an exit code.
 
     The context's object, where there is one, is the transport to use.
     """
-    with explained(), Client(url, token=token_of(context, url), transport=context.obj) as client:
+    token = token_of(context, url)
+    with (
+        explained(),
+        Client(url, token=token, timeout=timeout, transport=context.obj) as client,
+    ):
         yield client
 
 

@@ -24,6 +24,7 @@ class Exit(IntEnum):
     OK = 0
     FAILED = 1
     USAGE = 2
+    DIFFERENT = 2  # of `plan --detailed-exitcode`, as other tools of its kind have it
     NOT_FOUND = 3
     CONFLICT = 4
     REFUSED = 5
@@ -32,9 +33,10 @@ class Exit(IntEnum):
 
 
 MEANINGS = (
-    "Exit codes: 0 done; 1 a job failed, or work had to be left; 2 wrong usage; 3 no such thing;"
-    " 4 it conflicts with the state (name taken, queue not empty); 5 the service refused the input;"
-    " 6 the service does not answer; 7 not allowed."
+    "Exit codes: 0 done; 1 a job failed, or work had to be left; 2 wrong usage (of"
+    " `plan --detailed-exitcode` also: something differs); 3 no such thing; 4 it conflicts with"
+    " the state (name taken, queue not empty); 5 the service refused the input; 6 the service does"
+    " not answer; 7 not allowed."
 )
 
 _CODES: dict[type[FarmqueueError], Exit] = {

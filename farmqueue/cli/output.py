@@ -37,7 +37,7 @@ def print_rows(columns: Sequence[str], rows: Iterable[Row]) -> None:
     """A table on a terminal; into a pipe one line a row, no header, fields parted by tabs."""
     if not for_people():
         for row in rows:
-            sys.stdout.write("\t".join(_plain(value) for value in row) + "\n")
+            sys.stdout.write("\t".join(plain(value) for value in row) + "\n")
         return
     table = Table(*columns, box=None, pad_edge=False, header_style="bold")
     for row in rows:
@@ -56,7 +56,7 @@ def print_fields(fields: Iterable[tuple[str, Any]]) -> None:
     Console().print(table)
 
 
-def _plain(value: Any) -> str:
+def plain(value: Any) -> str:
     """A field that holds neither a tab nor a line's end; - where there is nothing."""
     words = _words(value)
     return (

@@ -1,9 +1,13 @@
 """`farmqueue watch`: jobs followed until they end."""
 
+import subprocess
+import sys
+
 import httpx
 import pytest
 
 from tests.client.desk import Desk, Json, job
+from tests.client.farm import Farm, listening
 
 
 @pytest.fixture
@@ -106,3 +110,33 @@ def test_people_see_a_bar_for_each_job(desk: Desk, monkeypatch: pytest.MonkeyPat
     assert result.exit_code == 0, result.stderr
     assert "12 [shot]" in result.stdout
     assert "10/10 done" in result.stdout
+
+
+def test_a_job_that_never_ends_is_given_up_when_time_is_up(desk: Desk) -> None:
+    progress(
+        desk, job(state="done", id=1), job(id=2, state="queued", reason="no agent has the tag")
+    )
+    result = desk.types("watch", "1", "2", "--every", "0.01", "--timeout", "0.05")
+    assert result.exit_code == 1
+    assert "time is up, and these have not ended: 2" in result.stderr
+
+
+def test_a_service_that_says_nothing_is_given_up_when_time_is_up(desk: Desk) -> None:
+    desk.refuses("GET /jobs/12", 503, "unavailable", detail="it restarts")
+    result = desk.types("watch", "12", "--timeout", "0.2")
+    assert result.exit_code == 6
+    assert "it restarts" in result.stderr
+
+
+def test_a_pipe_hears_of_each_change_when_it_happens() -> None:
+    farm = Farm()
+    farm.answers["GET /jobs/12"] = job(state="queued", tasks=counts(0))
+    with listening(farm) as url:
+        command = [sys.executable, "-m", "farmqueue", "watch", "12", "--every", "0.05"]
+        pipe = subprocess.PIPE
+        with subprocess.Popen([*command, "--url", url], stdout=pipe, text=True) as process:
+            assert process.stdout is not None
+            assert process.stdout.readline() == "12\tqueued\t0\t0\t10\n"
+            farm.answers["GET /jobs/12"] = job(state="done", tasks=counts(10))
+            assert process.stdout.readline() == "12\tdone\t10\t0\t10\n"
+            assert process.wait() == 0

@@ -8,7 +8,6 @@ import pytest
 from fastapi import FastAPI
 
 from app.figures.keeping import keep, together
-from app.figures.shares import Shares
 from tests.farm import Farm
 from tests.figures.past import remember
 
@@ -26,7 +25,7 @@ async def rows(
 
 async def write(app: FastAPI) -> None:
     await app.state.desk.look()
-    await keep(app.state.engine, app.state.desk, Shares())
+    await keep(app.state.engine, app.state.desk, app.state.entitlements)
 
 
 async def test_a_minute_is_written_once_whoever_is_at_it(

@@ -1,0 +1,115 @@
+"""The process beside this one that makes plans: begun when it is needed, ended when it is not."""
+
+import asyncio
+import json
+import sys
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from app.errors import AppError, FieldError, Invalid, Unavailable
+from app.plan.making import Asked, Orders
+
+# Nobody waits longer for an answer, those before it in line included.
+LONGEST_SECONDS = 60
+IDLE_SECONDS = 60
+
+# The process ended before it answered; the errors of pipes among them.
+_GONE = (ConnectionError, asyncio.IncompleteReadError, json.JSONDecodeError)
+
+
+@dataclass(slots=True, eq=False)
+class Workshop:
+    """One question at a time."""
+
+    url: str
+    _process: asyncio.subprocess.Process | None = None
+    _turn: asyncio.Lock = field(default_factory=asyncio.Lock)
+    _alarm: asyncio.TimerHandle | None = None
+
+    async def plan(self, body: bytes, asked: Asked) -> tuple[bytes, Orders]:
+        """The plan as JSON, and what carries it out. Raises what the file is refused with."""
+        told, content = await self._ask({"about": "plan", "asked": asdict(asked)}, body)
+        return content, Orders(**told["orders"])
+
+    async def shares(self) -> dict[int, int]:
+        """The agents that each queue is entitled to now, by id; the root by 0."""
+        _, content = await self._ask({"about": "shares"}, b"")
+        return {int(queue_id): count for queue_id, count in json.loads(content).items()}
+
+    async def close(self) -> None:
+        """End the process."""
+        process, self._process = self._process, None
+        if self._alarm is not None:
+            self._alarm.cancel()
+        if process is not None:
+            with suppress(ProcessLookupError):
+                process.kill()
+            await process.wait()
+
+    async def _ask(self, question: Mapping[str, Any], body: bytes) -> tuple[dict[str, Any], bytes]:
+        try:
+            async with asyncio.timeout(LONGEST_SECONDS), self._turn:
+                told, content = await self._answer(question, body)
+        except TimeoutError:
+            raise Unavailable("to look at the whole farm takes too long now: try again") from None
+        if told.get("failed"):
+            raise RuntimeError("the process that makes plans failed; its error is in the log above")
+        if "refused" in told:
+            raise _refusal(told)
+        return told, content
+
+    async def _answer(
+        self, question: Mapping[str, Any], body: bytes
+    ) -> tuple[dict[str, Any], bytes]:
+        """Whatever goes wrong, no half of an answer is left for who asks next."""
+        try:
+            process = await self._running()
+            return await _exchanged(process, {**question, "url": self.url}, body)
+        except _GONE as gone:
+            await self.close()
+            raise Unavailable("the process that makes plans ended: try again") from gone
+        except BaseException:
+            await self.close()
+            raise
+
+    async def _running(self) -> asyncio.subprocess.Process:
+        if self._alarm is not None:
+            self._alarm.cancel()
+        loop = asyncio.get_running_loop()
+        self._alarm = loop.call_later(IDLE_SECONDS + LONGEST_SECONDS, self._end)
+        if self._process is None or self._process.returncode is not None:
+            self._process = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-m", "app.plan.worker"),
+                stdin=asyncio.subprocess.PIPE,
+                stdout=asyncio.subprocess.PIPE,
+                start_new_session=True,  # a Ctrl-C at the terminal is for the service to hear
+            )
+        return self._process
+
+    def _end(self) -> None:
+        """Nobody asked for long: its input ends, and so does it."""
+        if self._process is not None and self._process.stdin is not None:
+            self._process.stdin.close()
+        self._process = None
+
+
+async def _exchanged(
+    process: asyncio.subprocess.Process, question: Mapping[str, Any], body: bytes
+) -> tuple[dict[str, Any], bytes]:
+    assert process.stdin is not None
+    assert process.stdout is not None
+    line = json.dumps({**question, "length": len(body)}).encode() + b"\n"
+    process.stdin.write(line + body)
+    await process.stdin.drain()
+    size = int.from_bytes(await process.stdout.readexactly(8), "big")
+    told: dict[str, Any] = json.loads(await process.stdout.readexactly(size))
+    return told, await process.stdout.readexactly(told["length"])
+
+
+def _refusal(told: Mapping[str, Any]) -> AppError:
+    kind = Unavailable if told["status"] == Unavailable.status else Invalid
+    refused = kind(told["refused"])
+    refused.errors = [FieldError(**error) for error in told["errors"]]
+    return refused

@@ -1,0 +1,342 @@
+"""The tree as a file, over HTTP: what is different, and making the farm as the file says."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+import httpx
+import pytest
+from fastapi import FastAPI
+
+from app.plan.schemas import MOST_QUEUES
+from app.plan.service import TRIES
+from app.plan.workshop import Workshop
+from tests.api.statements import recorded
+from tests.audit.spoiling import audited
+from tests.farm import Farm
+from tests.tokens import bearer, made
+
+Json = dict[str, Any]
+
+
+@pytest.fixture(scope="module")
+async def workshop() -> AsyncIterator[Workshop]:
+    """One process for all tests: to begin one takes longer than any of them."""
+    shared = Workshop("")
+    yield shared
+    await shared.close()
+
+
+@pytest.fixture(autouse=True)
+def _the_workshop(app: FastAPI, database: str, workshop: Workshop) -> Iterator[None]:
+    own, workshop.url = app.state.workshop, database
+    app.state.workshop = app.state.entitlements.workshop = workshop
+    yield
+    app.state.workshop = app.state.entitlements.workshop = own
+
+
+async def plan(farm: Farm, file: Json, **query: Any) -> Json:
+    answer = await farm.client.post("/jobqueues/plan", json=file, params=query)
+    assert answer.status_code == 200, answer.text
+    return dict(answer.json())
+
+
+async def apply(farm: Farm, file: Json, **query: Any) -> httpx.Response:
+    return await farm.client.post("/jobqueues/apply", json=file, params=query)
+
+
+def told(planned: Json) -> list[str]:
+    return [f"{one['action']} {one['path']}" for one in planned["changes"]]
+
+
+async def paths(farm: Farm) -> set[str]:
+    found = await farm.get("/jobqueues?limit=1000")
+    return {queue["fullpath"] for queue in found["items"]}
+
+
+@pytest.fixture
+async def films(farm: Farm) -> Farm:
+    await farm.queue("/films", weight=60)
+    await farm.queue("/films/hero", minimum_agents=2)
+    await farm.queue("/tv", weight=30, paused=True)
+    return farm
+
+
+AS_IT_IS: Json = {
+    "queues": {
+        "films": {"weight": 60, "queues": {"hero": {"minimum_agents": 2}}},
+        "tv": {"weight": 30},
+    }
+}
+
+
+async def test_a_file_that_says_what_is_there_plans_nothing(films: Farm) -> None:
+    planned = await plan(films, AS_IT_IS)
+    assert (planned["changes"], planned["unlisted"], planned["entitled"]) == ([], [], [])
+
+
+async def test_a_plan_tells_each_change_and_changes_nothing(films: Farm) -> None:
+    file = {
+        "queues": {
+            "ads": None,
+            "films": {"weight": 70},
+            "series": {"moved_from": "/tv", "weight": 30},
+        }
+    }
+    planned = await plan(films, file)
+    assert told(planned) == ["create /ads", "change /films", "move /series"]
+    assert planned["changes"][1]["fields"] == {"weight": {"before": 60, "after": 70}}
+    assert planned["changes"][2]["moved_from"] == "/tv"
+    assert planned["unlisted"] == ["/films/hero"]
+    assert await paths(films) == {"/films", "/films/hero", "/tv"}
+
+
+async def test_what_is_applied_is_the_farm_afterwards_and_once_more_it_is_nothing(
+    films: Farm, database: str
+) -> None:
+    await films.job("shot", tasks=9, queue="/films/hero")
+    await films.agent("a0")
+    await films.assign("a0")
+    hero, tv = films.queues["/films/hero"], films.queues["/tv"]
+    file = {
+        "queues": {
+            "ads": {"queues": {"spot": {"maximum_agents": 3}, "hero": {"id": hero, "weight": 5}}},
+            "films": {"id": tv, "weight": 1},
+        }
+    }
+    answer = await apply(films, file, delete=True)
+    assert answer.status_code == 200, answer.text
+    assert told(answer.json()) == [
+        "create /ads",
+        "create /ads/spot",
+        "move /ads/hero",
+        "move /films",
+        "delete /films",
+    ]
+    assert await paths(films) == {"/ads", "/ads/spot", "/ads/hero", "/films"}
+    moved = await films.get(f"/jobqueues/{hero}")
+    assert (moved["fullpath"], moved["weight"], moved["minimum_agents"]) == ("/ads/hero", 5, None)
+    assert moved["assigned_agents"] == 1
+    assert (await films.get(f"/jobqueues/{tv}"))["paused"] is True
+    spot = (await films.get("/jobqueues?fullpath=/ads/spot"))["items"][0]
+    assert spot["maximum_agents"] == 3
+    assert told((await apply(films, file, delete=True)).json()) == []
+    assert await audited(database, history=True) == []
+
+
+async def test_the_history_tells_each_edit_as_if_it_were_single(films: Farm) -> None:
+    hero, tv = films.queues["/films/hero"], films.queues["/tv"]
+    token = await made(films.client, "operator", name="olga")
+    films.client.headers.update(bearer(token))
+    file = {"queues": {"new": {"queues": {"hero": {"id": hero, "weight": 5, "minimum_agents": 2}}},
+                       "films": {"weight": 60}}}  # fmt: skip
+    assert (await apply(films, file, delete=True)).status_code == 200
+    [new] = (await films.get("/jobqueues?fullpath=/new"))["items"]
+    told_of_new = (await films.get(f"/history?job_queue_id={new['id']}"))["items"]
+    assert [(one["actor"], one["action"]) for one in told_of_new] == [
+        ("operator:olga", "jobqueue.created")
+    ]
+    single = (await films.get(f"/history?job_queue_id={tv}"))["items"]
+    assert told_of_new[0]["detail"].keys() == single[0]["detail"].keys()
+    assert single[-1]["detail"] == {"fullpath": "/tv"}
+    assert (await films.get(f"/history?job_queue_id={hero}"))["items"][-1]["detail"] == {
+        "from": {"weight": 10, "parent_jobqueue_id": films.queues["/films"]},
+        "to": {"weight": 5, "parent_jobqueue_id": new["id"]},
+    }
+
+
+async def test_a_queue_with_jobs_is_never_deleted_and_nothing_else_is_done(films: Farm) -> None:
+    await films.job("shot", queue="/films/hero")
+    file = {"queues": {"ads": None}}
+    blocked = (await plan(films, file, delete=True))["blocked"]
+    assert [(one["path"], one["jobs"]) for one in blocked] == [("/films/hero", 1)]
+    answer = await apply(films, file, delete=True)
+    assert (answer.status_code, answer.json()["code"]) == (409, "jobqueue_in_use")
+    assert "moved_from: /films/hero" in answer.json()["detail"]
+    assert await paths(films) == {"/films", "/films/hero", "/tv"}
+
+
+async def test_a_plan_is_applied_only_to_the_farm_that_it_was_made_of(films: Farm) -> None:
+    file = {"root": "/films", "queues": {"hero": {"weight": 1}}}
+    seen = (await plan(films, file))["fingerprint"]
+    await films.set_queue("/films/hero", weight=7)
+    answer = await apply(films, file, fingerprint=seen)
+    assert (answer.status_code, answer.json()["code"]) == (409, "plan_outdated")
+    seen = (await plan(films, file))["fingerprint"]
+    other = {"root": "/films", "queues": {"hero": {"weight": 2}}}
+    assert (await apply(films, other, fingerprint=seen)).status_code == 409
+    assert (await apply(films, file, fingerprint=seen, delete=True)).status_code == 409
+    await films.set_queue("/tv", weight=31)  # it is no part of what the file is about
+    assert (await apply(films, file, fingerprint=seen)).status_code == 200
+
+
+async def test_of_two_that_apply_the_same_plan_one_does_it(films: Farm) -> None:
+    file = {"root": "/films", "queues": {"hero": {"weight": 1}, "new": None}}
+    seen = (await plan(films, file))["fingerprint"]
+    answers = await asyncio.gather(*(apply(films, file, fingerprint=seen) for _ in range(2)))
+    assert sorted(answer.status_code for answer in answers) == [200, 409]
+
+
+async def test_a_process_that_is_gone_is_begun_anew(films: Farm, workshop: Workshop) -> None:
+    await plan(films, AS_IT_IS)
+    assert workshop._process is not None
+    workshop._process.kill()
+    answers = [await films.client.post("/jobqueues/plan", json=AS_IT_IS) for _ in range(2)]
+    assert answers[0].status_code in {200, 503}
+    assert answers[1].status_code == 200
+
+
+async def test_many_edits_take_as_many_statements_as_few(films: Farm, app: FastAPI) -> None:
+    def file(number: int) -> Json:
+        return {"queues": {f"{number} {place}": {"queues": {"a": None}} for place in range(number)}}
+
+    counts = []
+    for number in (1, 100):
+        with recorded(app) as statements:
+            assert (await apply(films, file(number), delete=True)).status_code == 200
+        counts.append(len(statements))
+    assert counts[0] == counts[1]
+
+
+async def test_where_others_edit_all_the_time_it_is_applied_in_the_end(
+    films: Farm, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def edited(_connection: Any, _root: int | None) -> str:
+        await films.set_queue("/tv", weight=len(edits))
+        edits.append(1)
+        return "something else"
+
+    edits: list[int] = []
+    monkeypatch.setattr("app.plan.store.present_digest", edited)
+    monkeypatch.setattr("app.plan.service.lock_farm", lambda _: asyncio.sleep(0))
+    file = {"root": "/films", "queues": {"hero": {"weight": 1}}}
+    assert told((await apply(films, file)).json()) == ["change /films/hero"]
+    assert (len(edits), (await films.get("/jobqueues/2"))["weight"]) == (TRIES, 1)
+
+
+async def test_a_part_leaves_all_else_as_it_is(films: Farm) -> None:
+    answer = await apply(films, {"root": "/films", "queues": {"villain": None}}, delete=True)
+    assert told(answer.json()) == ["create /films/villain", "delete /films/hero"]
+    assert await paths(films) == {"/films", "/films/villain", "/tv"}
+
+
+WRONG: list[tuple[Any, dict[str, str]]] = [
+    ([], {"body": "must be an object"}),
+    ({"quees": {}}, {"quees": "is no field"}),
+    ({"root": "films"}, {"root": "pattern"}),
+    ({"root": "/nowhere"}, {"root": "no queue /nowhere"}),
+    (
+        {
+            "queues": {
+                "a": {"weight": -1, "wait": 1, "queues": {"b": {"priority": "5"}, "c/d": {}}},
+                "e": {"minimum_agents": 5, "maximum_agents": 4},
+                "f": 7,
+                "g": {"queues": []},
+            }
+        },
+        {
+            "/a: weight": "greater than or equal to 0",
+            "/a: wait": "not permitted",
+            "/a/b: priority": "valid integer",
+            "/a/c/d": "is no name of a queue",
+            "/e: maximum_agents": "must not be over",
+            "/f": "must be a queue",
+            "/g: queues": "by their names",
+        },
+    ),
+    (
+        {"queues": {"a": {"id": 4711}, "b": {"moved_from": "/gone"}}},
+        {"/a": "no queue with id 4711", "/b": "no queue /gone"},
+    ),
+]
+
+
+@pytest.mark.parametrize(("file", "places"), WRONG)
+@pytest.mark.parametrize("route", ["plan", "apply"])
+async def test_each_place_that_is_wrong_is_listed(
+    films: Farm, route: str, file: Any, places: dict[str, str]
+) -> None:
+    answer = await films.client.post(f"/jobqueues/{route}", json=file)
+    assert answer.status_code == 422, answer.text
+    found = {error["field"]: error["message"] for error in answer.json()["errors"]}
+    assert found.keys() == places.keys()
+    for place, message in places.items():
+        assert message in found[place]
+
+
+def nested(levels: int) -> Json:
+    file: Json = {}
+    for _ in range(levels):
+        file = {"queues": {"a": file}}
+    return file
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        (b"{", "is not JSON"),
+        (b"[" * 100_000, "nested too deep"),
+        (b'{"queues": {"a": {"weight": 1}, "a": {"weight": 2}}}', "'a' is there twice"),
+        (b'{"queues": {"\\ud800": {}}}', "valid Unicode"),
+    ],
+)
+async def test_a_body_that_is_no_file_is_refused(farm: Farm, body: bytes, message: str) -> None:
+    answer = await farm.client.post("/jobqueues/plan", content=body)
+    assert answer.status_code == 422, answer.text
+    assert message in answer.json()["detail"]
+
+
+async def test_a_tree_that_is_too_deep_or_too_large_is_refused(farm: Farm) -> None:
+    deep = await farm.client.post("/jobqueues/plan", json=nested(33))
+    assert (deep.status_code, deep.json()["errors"][0]["field"]) == (422, "/a" * 33)
+    assert (await plan(farm, nested(32)))["changes"]
+    many = {"queues": {f"q{number}": None for number in range(MOST_QUEUES + 1)}}
+    large = await farm.client.post("/jobqueues/plan", json=many)
+    assert (large.status_code, "more than 20000 queues" in large.text) == (422, True)
+
+
+async def test_a_plan_tells_which_queues_win_and_lose_agents(films: Farm) -> None:
+    for number in range(9):
+        await films.agent(f"a{number}")
+    await films.set_queue("/tv", paused=False)
+    await films.set_queue("/films/hero", minimum_agents=None)
+    for queue in ("/films/hero", "/tv"):
+        await films.job(queue, tasks=100, queue=queue)
+    await films.assign("a0")
+    file = {"queues": {"films": {"weight": 30, "queues": {"hero": None}}, "tv": {"weight": 60}}}
+    planned = await plan(films, file)
+    assert planned["agents"] == 9
+    assert [(one["path"], one["assigned_agents"], one["before"], one["after"])
+            for one in planned["entitled"]] == [
+        ("/films", 1, 6, 3), ("/films/hero", 1, 6, 3), ("/tv", 0, 3, 6),
+    ]  # fmt: skip
+    for_more = await plan(films, file, agents=90)
+    assert [(one["before"], one["after"]) for one in for_more["entitled"]] == [
+        (60, 30), (60, 30), (30, 60),
+    ]  # fmt: skip
+
+
+async def test_an_operator_of_one_queue_applies_only_what_is_about_it(films: Farm) -> None:
+    bound = await made(films.client, "operator", job_queue_id=films.queues["/films"])
+    inside = {"root": "/films", "queues": {"hero": {"weight": 3}}}
+    outside = {"queues": {"films": {"weight": 60, "queues": {"hero": {"weight": 4}}}}}
+    films.client.headers.update(bearer(bound))
+    assert (await apply(films, inside)).status_code == 200
+    answer = await apply(films, outside)
+    assert (answer.status_code, answer.json()["code"]) == (403, "other_subtree")
+    assert told(await plan(films, outside)) == ["change /films/hero", "change /tv"][:1]
+
+
+@pytest.mark.parametrize("few", [0, 300])
+async def test_the_tree_shows_what_each_queue_is_entitled_to(
+    films: Farm, monkeypatch: pytest.MonkeyPatch, few: int
+) -> None:
+    """Of a large farm it is told by the process beside, of a small one by the service itself."""
+    monkeypatch.setattr("app.plan.entitlements.FEW", few)
+    for number in range(3):
+        await films.agent(f"a{number}")
+    await films.job("shot", tasks=2, queue="/films/hero")
+    while (tree := await films.get("/jobqueues/tree"))["entitled_agents"] != 2:
+        await asyncio.sleep(0.05)
+    by_path = {child["fullpath"]: child["entitled_agents"] for child in tree["children"]}
+    assert (tree["entitled_agents"], by_path) == (2, {"/films": 2, "/tv": 0})
