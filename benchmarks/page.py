@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from time import perf_counter
@@ -10,6 +11,7 @@ from urllib.parse import urlsplit
 import httpx
 import psutil
 import uvloop
+from playwright.async_api import async_playwright
 
 from app.db.engine import connect
 from benchmarks.client import TOKEN
@@ -71,6 +73,7 @@ async def _measure(url: str, pid: int, queue_ids: Sequence[int], seconds: float)
         here = {"Origin": url}
         await browser.post("/page/login", data={"token": TOKEN}, headers=here)
         pages = [await _page(browser) for _ in range(ROUNDS)]
+        shown = await _shown(url)
         mark = pages[-1][2]
         cookie = browser.cookies["farmqueue_session"]
         seen = _Seen()
@@ -100,6 +103,12 @@ async def _measure(url: str, pid: int, queue_ids: Sequence[int], seconds: float)
             "first page", percentile([took for took, *_ in pages], 50, 1_000), "ms", at_most=500
         ),
         Figure("first page, size", pages[-1][1] / 1_000, "kB"),
+        Figure(
+            "drawn, live and answering keys in Chromium",
+            percentile(shown, 50, 1_000),
+            "ms",
+            at_most=1_000,
+        ),
     ]
 
 
@@ -108,8 +117,31 @@ async def _page(browser: httpx.AsyncClient) -> tuple[float, int, str]:
     began = perf_counter()
     answer = await browser.get("/")
     took = perf_counter() - began
-    assert answer.text.count("<tr role") > QUEUES, "the farm was not read yet"
+    assert answer.text.count("<tr id=") > QUEUES, "the farm was not read yet"
     return took, len(answer.content), answer.text.partition('data-since="')[2].partition('"')[0]
+
+
+async def _shown(url: str) -> list[float]:
+    """How long it takes from the address to a tree that is drawn, live and answers keys."""
+    found = shutil.which("chromium") or shutil.which("google-chrome")
+    took = []
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=found, args=["--no-sandbox"])
+        page = await browser.new_page()
+        await page.goto(url)
+        await page.get_by_label("Token").fill(TOKEN)
+        await page.get_by_role("button", name="Log in").click()
+        await page.wait_for_selector("#live.on")
+        for _ in range(ROUNDS):
+            began = perf_counter()
+            await page.goto(url)
+            await page.wait_for_selector("#live.on")
+            await page.locator("#rows tr").first.focus()
+            await page.keyboard.press("ArrowDown")
+            await page.wait_for_selector("#rows tr:nth-child(2):focus")
+            took.append(perf_counter() - began)
+        await browser.close()
+    return took
 
 
 async def _changes(

@@ -33,7 +33,7 @@ NUMBERS = ("minimum_agents", "maximum_agents", "priority", "weight")
 LIMITS = ("minimum_agents", "maximum_agents")
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Line:
     """A row of the tree as it is drawn first; the page's script keeps it so."""
 
@@ -187,6 +187,17 @@ def _in_order(shapes: dict[int, QueueShape]) -> list[QueueShape]:
 async def _drawn(lines: list[Line]) -> str:
     row = TEMPLATES.get_template("queue_row.html").module.row  # type: ignore[attr-defined]
     drawn: list[str] = []
+    if len(_DRAWN) > MOST_DRAWN:
+        _DRAWN.clear()
     async for some in parts(lines):
-        drawn += [str(row(line)) for line in some]
+        for line in some:
+            before = _DRAWN.get(line.shape.id)
+            if before is None or before[0] != line:
+                before = _DRAWN[line.shape.id] = line, str(row(line))
+            drawn.append(before[1])
     return "".join(drawn)
+
+
+# Rows as they were drawn last: most are the same when the next page is.
+_DRAWN: dict[int, tuple[Line, str]] = {}
+MOST_DRAWN = 20_000

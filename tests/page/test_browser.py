@@ -297,6 +297,7 @@ async def test_who_may_only_look_is_offered_nothing_else(stage: Stage) -> None:
         await page.locator(row(page, "/films")).locator(".text").click()
         await expect(page.locator("#panel dl")).to_be_visible()
         await expect(page.locator("#panel form")).to_have_count(0)
+        await page.locator(row(page, "/tv")).locator(".text").hover()
         assert await page.locator("[draggable=true]").count() == 0
         await page.goto(f"{stage.url}/page/jobs")
         assert await page.get_by_role("checkbox").count() == 0

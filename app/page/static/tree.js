@@ -23,7 +23,6 @@
     if (opened) for (const row of body.rows) if (row.hasAttribute("aria-expanded")) row.setAttribute("aria-expanded", opened.has(row.dataset.id));
     show();
     focusable(chosen && rows.get(chosen) || body.rows[0]);
-    for (const row of body.rows) row.draggable = "edit" in tree.dataset && row.dataset.id !== "0";
     document.getElementById("title").querySelector(".count").textContent = farm.number(Math.max(0, rows.size - 1));
   }
 
@@ -42,16 +41,16 @@
       const shut = new Set();
       for (const row of body.rows) {
         const parent = rows.get(row.dataset.parent);
-        row.hidden = Boolean(parent) && (shut.has(parent) || !isOpen(parent));
-        if (row.hidden) shut.add(row);
+        const hide = Boolean(parent) && (shut.has(parent) || !isOpen(parent));
+        if (row.hidden !== hide) row.hidden = hide;
+        if (hide) shut.add(row);
       }
     }
-    for (const siblings of below.values()) draw(siblings);
+    for (const siblings of below.values()) if (siblings.some((row) => !row.hidden)) draw(siblings);
   }
 
   // Siblings share one scale: the most agents that any of them has, may have or is entitled to.
   function draw(siblings) {
-    if (siblings.every((row) => row.hidden)) return;
     let scale = 1;
     const farmSize = rows.get("0") ? Math.max(...value(rows.get("0"))) : 0;
     for (const row of siblings) {
@@ -99,7 +98,7 @@
       put(row.querySelector(".flag"), paused ? "paused" : "");
       touched.add(row.dataset.parent);
     }
-    for (const parent of touched) draw(below.get(parent));
+    for (const parent of touched) if (below.get(parent).some((row) => !row.hidden)) draw(below.get(parent));
   }
 
   // --- opening, closing, moving about ---
@@ -160,6 +159,10 @@
   // --- dragging a queue onto another ---
 
   let dragged = null;
+  if ("edit" in tree.dataset) body.addEventListener("pointerover", (event) => {
+    const row = event.target.closest("tr");
+    if (row && row.dataset.id !== "0") row.draggable = true;
+  });
   const over = (row) => { for (const old of body.querySelectorAll(".target")) old.classList.remove("target"); if (row) row.classList.add("target"); };
   body.addEventListener("dragstart", (event) => {
     dragged = event.target.closest("tr");
