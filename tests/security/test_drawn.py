@@ -193,7 +193,7 @@ def test_nobody_does_or_reads_what_is_not_theirs(place: Place, kind: str) -> Non
     @settings(
         max_examples=DRAWN,
         deadline=None,
-        phases=[Phase.generate, Phase.shrink],
+        phases=[Phase.generate],
         suppress_health_check=list(HealthCheck),
         database=None,
     )
