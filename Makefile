@@ -65,9 +65,14 @@ fmt: $(VENV)/.dev ## format the code
 fmt-check: $(VENV)/.dev
 	@$(BIN)/ruff format --check .
 
-lint: $(VENV)/.dev ## ruff, and declared dependencies against imports
+lint: $(VENV)/.dev ## ruff, bandit, and declared dependencies against imports
 	@$(BIN)/ruff check .
+	@$(BIN)/bandit --quiet --recursive --configfile pyproject.toml app farmqueue alembic
 	@$(BIN)/deptry .
+
+.PHONY: audit
+audit: $(VENV)/.dev ## known vulnerabilities of what the lock files name, asked of PyPI
+	@$(BIN)/python requirements/audit.py
 
 types: $(VENV)/.dev ## mypy --strict, tests too
 	@$(BIN)/mypy
