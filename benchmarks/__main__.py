@@ -24,7 +24,7 @@ PARTS = [
     "peers",
     "policy",
 ]
-ON_DEMAND = ["soak"]
+ON_DEMAND = ["snapshot", "soak"]
 
 
 def main() -> None:
