@@ -124,6 +124,10 @@ faketime: ## a clock that can be wrong, for `make chaos`, where there is none
 image-check: $(VENV)/.dev ## build the container image and run it for real (root on Debian, needs buildah)
 	@tests/container/build_and_run.sh
 
+.PHONY: screenshots
+screenshots: $(VENV)/.dev ## pictures of the page into docs/images (needs chromium: make browser)
+	@$(BIN)/python -m tests.page.screenshots
+
 hooks: ## run format, lint and types before each commit
 	@git config core.hooksPath .githooks
 	@echo "git hooks: .githooks"

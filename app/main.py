@@ -22,6 +22,8 @@ from app.db.embedded import database_url
 from app.db.engine import create_engine
 from app.db.migrations import upgrade_at
 from app.explain.router import router as explain
+from app.figures.keeping import keep_for_ever as keep_figures
+from app.figures.router import router as figures
 from app.gate import Gate
 from app.history.keeping import keep_for_ever
 from app.history.router import router as history
@@ -79,7 +81,8 @@ def create_app(settings: Settings, url: str) -> FastAPI:
     app.state.sessions = Sessions(settings, app.state.known, app.gate)
     app.add_middleware(BodyLimit, max_bytes=settings.max_body_bytes)
     errors.install(app)
-    for router in (plans, jobqueues, jobs, agents, work, explain, history, tokens, health.router):
+    rooms = (plans, jobqueues, jobs, agents, work, explain, history, figures, tokens)
+    for router in (*rooms, health.router):
         app.include_router(router)
     mount_page(app)
     docs_pages.mount(app)
@@ -106,6 +109,9 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         asyncio.create_task(keep_for_ever(state.url, state.settings), name="keeper"),
         asyncio.create_task(state.figures.watch_for_ever(), name="figures"),
         asyncio.create_task(state.board.run(), name="board"),
+        asyncio.create_task(
+            keep_figures(state.engine, state.desk, state.entitlements), name="figures kept"
+        ),
         asyncio.create_task(
             note_for_ever(state.engine, state.known, warn=state.settings.admin_token is None),
             name="notes",

@@ -23,6 +23,7 @@ PARTS = [
     "replicas",
     "peers",
     "policy",
+    "page",
 ]
 ON_DEMAND = ["snapshot", "soak"]
 

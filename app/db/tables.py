@@ -29,6 +29,7 @@ from sqlalchemy.dialects.postgresql import ARRAY, INT4MULTIRANGE
 from sqlalchemy.dialects.postgresql.ranges import MultiRange
 from sqlalchemy.orm import Mapped, mapped_column
 
+from app.db.figure_table import Figures
 from app.db.page_tables import Session
 from app.db.records import History
 from app.db.table import Table, Timestamp
@@ -298,3 +299,4 @@ tasks = metadata.tables["tasks"]
 history = metadata.tables[History.__tablename__]
 tokens = metadata.tables[Token.__tablename__]
 sessions = metadata.tables[Session.__tablename__]
+figures = metadata.tables[Figures.__tablename__]

@@ -6,20 +6,20 @@ to load what they show anew. A page says from where in the log on it wants to he
 """
 
 import asyncio
+import json
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Hashable, Mapping
 from dataclasses import dataclass, field
-from time import monotonic, perf_counter
+from time import monotonic, thread_time
 from typing import Any
 from uuid import uuid4
 
-import pydantic_core
 import structlog
 from fastapi.sse import KEEPALIVE_COMMENT, format_sse_event
 
 from app.errors import Unavailable
-from app.page import picture
-from app.page.picture import Away
+from app.figures import picture
+from app.figures.picture import Away, parts
 from app.page.sessions import Session
 from app.plan.entitlements import Entitlements
 from app.scheduler.desk import Desk
@@ -66,7 +66,7 @@ class Topic:
         self.number += 1
         sent = format_sse_event(
             event="change",
-            data_str=pydantic_core.to_json(change).decode(),
+            data_str=json.dumps(change, separators=(",", ":")),
             id=f"{epoch}-{self.number}",
         )
         self.log.append((self.number, sent))
@@ -104,9 +104,9 @@ class Board:
         """Look what changed for as long as somebody watches, for ever."""
         while True:
             await self._watched.wait()
-            began, away = perf_counter(), Away.seconds
+            began, away = thread_time(), Away.seconds
             await self._look()
-            spent = perf_counter() - began - (Away.seconds - away)
+            spent = thread_time() - began - (Away.seconds - away)
             await asyncio.sleep(max(LOOK_SECONDS, spent / PART))
 
     async def mark(self, name: str) -> str:
@@ -193,8 +193,12 @@ class Board:
     async def _queues(self, kept: KeptFarm) -> Rows:
         """The same; with the shape of each, by which another one is another row."""
         rows = await self.queue_rows(kept)
-        shapes = picture.shapes(kept)
-        return {(id, shapes.get(id)): row for id, row in rows.items()}  # noqa: A001
+        found: dict[Any, Hashable] = {(0, picture.ROOT): rows[0]}
+        async for some in parts(list(kept.queues.values())):
+            for queue in some:
+                if queue.id in rows:
+                    found[queue.id, picture.shape(kept, queue)] = rows[queue.id]
+        return found
 
 
 def changed(before: Rows, after: Rows) -> dict[str, Any]:

@@ -9,14 +9,14 @@ from app.access import Right
 from app.caller import needs
 from app.db.engine import Transaction
 from app.fields import PathId
+from app.figures import picture
+from app.figures.picture import QueueRow, QueueShape, parts
 from app.jobqueues import service
 from app.jobqueues.schemas import JobQueueChange, JobQueueCreate
-from app.page import picture
 from app.page.answers import changed
 from app.page.board import Board
 from app.page.forms import Form, Sent, made, number, one
 from app.page.live import the_board
-from app.page.picture import QueueRow, QueueShape, unhurried
 from app.page.render import TEMPLATES, html, page
 from app.page.route import LoggedIn, PageRoute
 from app.scheduler.kept import KeptFarm
@@ -79,7 +79,7 @@ async def panel(
 
 @router.post("/page/queues", dependencies=EDITS)
 async def create(form: Sent, connection: Transaction, session: LoggedIn) -> Response:
-    asked = made(JobQueueCreate, _settings(form) | {"name": one(form, "name")} | _parent(form))
+    asked = made(JobQueueCreate, settings_of(form) | {"name": one(form, "name")} | _parent(form))
     queue = await service.create(connection, asked, session.caller)
     return changed("queues", f"{queue.fullpath} is there")
 
@@ -89,7 +89,7 @@ async def change(
     queue_id: PathId, form: Sent, connection: Transaction, session: LoggedIn
 ) -> Response:
     """Its settings: those that were sent."""
-    asked = made(JobQueueChange, _settings(form))
+    asked = made(JobQueueChange, settings_of(form))
     queue = await service.change(connection, queue_id, asked, session.caller)
     return changed("queues", f"{queue.fullpath} is saved")
 
@@ -125,7 +125,7 @@ async def remove(queue_id: PathId, connection: Transaction, session: LoggedIn) -
     return changed("queues", "the queue is deleted", gone=True)
 
 
-def _settings(form: Form) -> dict[str, Any]:
+def settings_of(form: Form) -> dict[str, Any]:
     """Those of the queue's settings that were sent. A limit that is empty is none."""
     values: dict[str, Any] = {
         name: number(one(form, name))
@@ -186,4 +186,7 @@ def _in_order(shapes: dict[int, QueueShape]) -> list[QueueShape]:
 
 async def _drawn(lines: list[Line]) -> str:
     row = TEMPLATES.get_template("queue_row.html").module.row  # type: ignore[attr-defined]
-    return "".join([str(row(line)) async for line in unhurried(lines)])
+    drawn: list[str] = []
+    async for some in parts(lines):
+        drawn += [str(row(line)) for line in some]
+    return "".join(drawn)

@@ -37,6 +37,7 @@ class Stage:
     url: str
     farm: Farm
     browser: Browser
+    database: str
 
     @asynccontextmanager
     async def window(self, token: str = ADMIN_TOKEN, **options: object) -> AsyncIterator[Page]:
@@ -70,5 +71,5 @@ async def stage(
         with service(database, log, lease_seconds=3_600) as url:
             async with httpx.AsyncClient(base_url=url, headers=AUTH, timeout=60) as client:
                 farm = Farm(client)
-                await furnish(farm)
-                yield Stage(url, farm, browser)
+                await furnish(farm, agents=14)
+                yield Stage(url, farm, browser, database)

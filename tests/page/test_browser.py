@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from playwright.async_api import Page, expect
 
+from tests.figures.past import remember
 from tests.page.conftest import Stage
 from tests.tokens import made
 
@@ -16,6 +17,7 @@ PAGES = {
     "jobs": "/page/jobs",
     "job": "/page/jobs/3",
     "agents": "/page/agents",
+    "history": "/page/history",
 }
 PHONE = {"viewport": {"width": 390, "height": 780}, "is_mobile": True, "has_touch": True}
 SERIOUS = {"serious", "critical"}
@@ -41,11 +43,13 @@ async def serious_faults(page: Page) -> list[str]:
 
 @pytest.mark.parametrize("look", ["light", "dark", "phone"])
 async def test_a_screen_reader_finds_its_way_on_every_page(stage: Stage, look: str) -> None:
+    await remember(stage.database)
     options = PHONE if look == "phone" else {"color_scheme": look}
     async with stage.window(**options) as page:
         for path in PAGES.values():
             await page.goto(stage.url + path)
-            await page.wait_for_selector("#live.on")
+            live = path != "/page/history"  # which is of what was
+            await page.wait_for_selector("#live.on" if live else "canvas")
             if path == "/":
                 await page.locator(row(page, "/films/fjord")).locator(".text").click()
                 await page.wait_for_selector("#panel h2")
@@ -93,6 +97,8 @@ async def test_limits_are_set_in_place_and_a_wrong_one_is_told_at_its_field(stag
         await page.get_by_role("button", name="Save").click()
         await expect(page.locator("#f-minimum_agents-problem")).to_contain_text("valid integer")
         await page.get_by_label("Minimum", exact=True).fill("2")
+        await page.get_by_role("button", name="Preview").click()
+        await expect(page.locator("#preview .own")).to_contain_text("/limits")
         await field.fill("")
         await page.get_by_role("button", name="Save").click()
         await expect(page.locator("#told")).to_contain_text("/limits is saved")
@@ -239,6 +245,7 @@ async def test_a_job_shows_its_tasks_and_the_error_of_the_one_that_is_chosen(sta
         await expect(page.locator("#task .chip")).to_have_text("waiting")
         await page.get_by_role("button", name="Pause", exact=True).click()
         await expect(page.locator("#facts .chip")).to_have_text("paused")
+        await expect(page.locator("#facts .first-reason")).to_contain_text("is paused")
 
 
 async def test_a_job_of_a_million_tasks_is_shown_a_window_at_a_time(stage: Stage) -> None:
@@ -309,3 +316,22 @@ async def test_who_logs_out_is_at_the_login_and_back_does_not_help(stage: Stage)
         await expect(page.get_by_label("Token")).to_be_visible()
         await page.goto(f"{stage.url}/page/jobs")
         await expect(page.get_by_label("Token")).to_be_visible()
+
+
+async def test_the_history_is_plotted_with_who_changed_what_meanwhile(stage: Stage) -> None:
+    await remember(stage.database)
+    await stage.farm.queue("/history", weight=3)
+    await stage.farm.set_queue("/history", weight=4)
+    async with stage.window() as page:
+        await page.goto(f"{stage.url}/page/history")
+        await expect(page.locator(".plot canvas")).to_have_count(4)
+        await expect(page.locator("#plot-tasks")).to_have_attribute(
+            "aria-label", re.compile("Tasks a minute. Last: done 6, failed 1")
+        )
+        change = page.locator(".changes tr", has_text="/history").first
+        await expect(change).to_contain_text("weight 3 → 4")
+        await page.get_by_role("textbox", name="Queue").fill("/films")
+        await page.get_by_role("button", name="Show").click()
+        await expect(page.locator("#plot-queues")).to_have_attribute(
+            "aria-label", re.compile("/films/fjord")
+        )

@@ -23,9 +23,13 @@ MAY: dict[str, set[str]] = {
     "GET /": READERS,
     "GET /page/queues/rows": READERS,
     "GET /page/queues/0": READERS,
+    "GET /page/queues/{queue_id}/why": READERS,
+    "GET /page/jobs/{job_id}/why": READERS,
+    "GET /page/agents/{agent_id}/why": READERS,
     "GET /page/queues/{queue_id}": READERS,
     "POST /page/queues": INSIDE,
     "POST /page/queues/{queue_id}": INSIDE,
+    "POST /page/queues/{queue_id}/preview": INSIDE,
     "POST /page/queues/{queue_id}/move": INSIDE,
     "POST /page/queues/{queue_id}/pause": INSIDE,
     "POST /page/queues/{queue_id}/resume": INSIDE,
@@ -51,6 +55,8 @@ MAY: dict[str, set[str]] = {
     "POST /page/agents/state": EDITORS,
     "POST /page/agents/{agent_id}/state": EDITORS,
     "POST /page/agents/{agent_id}/delete": EDITORS,
+    "GET /page/history": READERS,
+    "GET /page/history/figures": READERS,
     "POST /page/logout": READERS,
 }
 # A stream has no end to wait for: its rights have a test of their own.
@@ -60,6 +66,7 @@ OPEN = {"GET /page/login", "POST /page/login"}
 FORMS = {
     "POST /page/queues": {"name": "new", "parent": "/films"},
     "POST /page/queues/{queue_id}": {"weight": "11"},
+    "POST /page/queues/{queue_id}/preview": {"weight": "12"},
     "POST /page/queues/{queue_id}/move": {"parent": "/films/other"},
     "POST /page/jobs/priority": {"priority": "3"},
     "POST /page/jobs/move": {"queue": "/films/other"},

@@ -60,6 +60,7 @@ MAY: dict[str, set[str]] = {
     "GET /agents/{agent_id}/explain": READERS,
     "GET /assignments/{assignment_id}/explain": READERS,
     "GET /history": READERS,
+    "GET /history/figures": READERS,
     "POST /tokens": {"admin"},
     "GET /tokens": {"admin"},
     "DELETE /tokens/{token_id}": {"admin"},

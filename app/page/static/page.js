@@ -106,7 +106,7 @@ const farm = (() => {
     await htmx.ajax("GET", root + address, { target: "#panel", swap: "innerHTML" });
     panel.dataset.address = address;
     panel.hidden = false;
-    panel.focus();
+    panel.focus({ preventScroll: true });
   }
   function close() {
     if (!panel || panel.hidden) return;

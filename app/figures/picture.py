@@ -6,11 +6,11 @@ does what else it has to; so a picture is of about one moment.
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from time import perf_counter
+from time import thread_time
 from typing import NamedTuple, TypeVar
 
 from app.policy.states import agent_state, job_state
-from app.policy.tree import Queue, path
+from app.policy.tree import Queue
 from app.scheduler.kept import KeptAgent, KeptFarm, KeptJob
 
 # A millisecond or two, between two looks at what else the process has to do.
@@ -65,23 +65,27 @@ class AgentRow(NamedTuple):
 
 def shapes(kept: KeptFarm) -> dict[int, QueueShape]:
     """All queues as they are set, parents before their children, siblings by name."""
-    found = {0: QueueShape(0, -1, "", 0, 0, None, None)}
+    found = {0: ROOT}
     rest = [kept.farm.root]
     while rest:
         queue = rest.pop()
         below = [child for child in queue.children if isinstance(child, Queue)]
         for child in sorted(below, key=lambda one: kept.names[one.id].casefold()):
-            found[child.id] = QueueShape(
-                child.id,
-                queue.id,
-                kept.names[child.id],
-                child.priority,
-                child.weight,
-                child.minimum,
-                child.maximum,
-            )
+            found[child.id] = shape(kept, child)
             rest.append(child)
     return found
+
+
+ROOT = QueueShape(0, -1, "", 0, 0, None, None)
+
+
+def shape(kept: KeptFarm, queue: Queue) -> QueueShape:
+    """As the queue is set; one that was deleted just now has no name."""
+    if queue.parent is None:
+        return ROOT
+    name = kept.names.get(queue.id, "")
+    limits = queue.priority, queue.weight, queue.minimum, queue.maximum
+    return QueueShape(queue.id, queue.parent.id, name, *limits)
 
 
 async def queues(
@@ -90,22 +94,28 @@ async def queues(
     """The queues by id, the root among them; `shares` are what they are entitled to."""
     waiting, running = await _tasks_below(kept)
     rows: dict[int, QueueRow] = {}
-    async for queue in unhurried([kept.farm.root, *kept.queues.values()]):
-        rows[queue.id] = QueueRow(
-            queue.id,
-            queue.assigned,
-            shares.get(queue.id, 0),
-            waiting.get(queue.id, 0),
-            running.get(queue.id, 0),
-            queue.paused,
-            int(below(queue.id)),
-        )
+    async for some in parts([kept.farm.root, *kept.queues.values()]):
+        for queue in some:
+            at = queue.id
+            rows[at] = QueueRow(
+                at,
+                queue.assigned,
+                shares.get(at, 0),
+                waiting.get(queue, 0),
+                running.get(queue, 0),
+                queue.paused,
+                int(below(at)),
+            )
     return rows
 
 
 async def jobs(kept: KeptFarm) -> dict[int, JobRow]:
     """The unfinished jobs by id."""
-    return {one.job.id: job_row(one) async for one in unhurried(list(kept.jobs.values()))}
+    rows = {}
+    async for some in parts(list(kept.jobs.values())):
+        for one in some:
+            rows[one.job.id] = job_row(one)
+    return rows
 
 
 def job_row(one: KeptJob) -> JobRow:
@@ -125,9 +135,10 @@ def job_row(one: KeptJob) -> JobRow:
 async def agents(kept: KeptFarm) -> dict[str, AgentRow]:
     """The agents by id."""
     rows = {}
-    async for agent in unhurried(list(kept.agents.values())):
-        row = agent_row(kept, agent)
-        rows[row.id] = row
+    async for some in parts(list(kept.agents.values())):
+        for agent in some:
+            row = agent_row(kept, agent)
+            rows[row.id] = row
     return rows
 
 
@@ -140,34 +151,43 @@ def agent_row(kept: KeptFarm, agent: KeptAgent) -> AgentRow:
     return AgentRow(str(agent.facts.id), state, held.job_id, title, len(held.ordinals))
 
 
-async def _tasks_below(kept: KeptFarm) -> tuple[dict[int, int], dict[int, int]]:
+async def _tasks_below(kept: KeptFarm) -> tuple[dict[Queue, int], dict[Queue, int]]:
     """The waiting and the running tasks in or below each queue that has any."""
-    at: dict[Queue, list[int]] = {}
-    async for one in unhurried(list(kept.jobs.values())):
-        if one.job.parent is not None:
-            both = at.setdefault(one.job.parent, [0, 0])
-            waiting = len(one.job.waiting)
-            both[0] += waiting
-            both[1] += one.unfinished - waiting
-    waiting_below: dict[int, int] = {}
-    running_below: dict[int, int] = {}
-    async for queue, (waiting, running) in unhurried(list(at.items())):
-        for above in path(queue):
-            waiting_below[above.id] = waiting_below.get(above.id, 0) + waiting
-            running_below[above.id] = running_below.get(above.id, 0) + running
-    return waiting_below, running_below
+    waiting: dict[Queue, int] = {}
+    running: dict[Queue, int] = {}
+    async for some in parts(list(kept.jobs.values())):
+        for one in some:
+            queue = one.job.parent
+            if queue is not None:
+                waits = len(one.job.waiting)
+                waiting[queue] = waiting.get(queue, 0) + waits
+                running[queue] = running.get(queue, 0) + one.unfinished - waits
+    return await _added_up(waiting), await _added_up(running)
+
+
+async def _added_up(right_in: dict[Queue, int]) -> dict[Queue, int]:
+    """What is right in queues, added to all above them."""
+    below: dict[Queue, int] = {}
+    async for some in parts([(queue, number) for queue, number in right_in.items() if number]):
+        for queue, number in some:
+            above: Queue | None = queue
+            while above is not None:
+                below[above] = below.get(above, 0) + number
+                above = above.parent
+    return below
 
 
 class Away:
-    """How long, in seconds, those who walk a farm have let others have the processor."""
+    """The processor's seconds that others of the thread had while somebody walked a farm."""
 
     seconds = 0.0
 
 
-async def unhurried(every: Sequence[One]) -> AsyncIterator[One]:
-    for place, one in enumerate(every):
-        if place % AT_A_TIME == AT_A_TIME - 1:
-            left = perf_counter()
+async def parts(every: Sequence[One]) -> AsyncIterator[Sequence[One]]:
+    """What there is in parts, between which others have the processor."""
+    for first in range(0, len(every), AT_A_TIME):
+        if first:
+            left = thread_time()
             await asyncio.sleep(0)
-            Away.seconds += perf_counter() - left
-        yield one
+            Away.seconds += thread_time() - left
+        yield every[first : first + AT_A_TIME]

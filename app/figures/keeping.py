@@ -1,0 +1,120 @@
+"""Figures are written once a minute, by whichever replica is first, and added up to hours.
+
+A minute has what its last moment was like, and what the history says was done in it. Minutes are
+kept for two days, hours for forty.
+"""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from typing import Any
+
+import structlog
+from sqlalchemy import RowMapping
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from app.db.engine import AWAY
+from app.errors import AppError
+from app.figures import picture, store
+from app.plan.entitlements import Entitlements
+from app.policy.states import agent_state
+from app.scheduler.desk import Desk
+from app.scheduler.kept import KeptFarm
+
+log = structlog.get_logger()
+
+ROUND_SECONDS = 20
+
+ADDED = ("tasks_done", "tasks_failed", "jobs_started", "wait_seconds")
+
+
+async def keep_for_ever(engine: AsyncEngine, desk: Desk, entitlements: Entitlements) -> None:
+    while True:
+        await asyncio.sleep(ROUND_SECONDS)
+        try:
+            await keep(engine, desk, entitlements)
+        except (SQLAlchemyError, AppError, *AWAY) as failed:
+            log.warning("figures_not_kept", error=str(failed).split("\n")[0])
+
+
+async def keep(engine: AsyncEngine, desk: Desk, entitlements: Entitlements) -> None:
+    """Write the minute that is over, if nobody has, and the hour; let go what is too old."""
+    kept = desk.kept
+    if kept is None:
+        return
+    shares = entitlements.now()
+    async with engine.begin() as connection:
+        if not await store.is_mine(connection):
+            return
+        due = await store.due(connection)
+        if due is not None:
+            await _add_minute(connection, due, kept, shares)
+        await _add_hour(connection)
+        await store.forget_old(connection)
+
+
+async def _add_minute(
+    connection: AsyncConnection, due: RowMapping, kept: KeptFarm, shares: Mapping[int, int]
+) -> None:
+    until = due["until"] or 0
+    since = until if due["since"] is None else due["since"]  # none before: it begins now
+    told = await store.count(connection, due["at"], since, until)
+    rows = await picture.queues(kept, shares, lambda _: 0.0)
+    queues = {
+        str(row.id): [row.assigned, row.entitled, row.waiting]
+        for row in rows.values()
+        if row.assigned or row.entitled or row.waiting
+    }
+    values = {"seconds": store.MINUTE, "at": due["at"], "history_id": until, **told}
+    await store.add(connection, values | {"agents": _states(kept), "queues": queues})
+
+
+def _states(kept: KeptFarm) -> dict[str, int]:
+    """The agents by state; those that work among them once more."""
+    states: dict[str, int] = defaultdict(int)
+    for agent in kept.agents.values():
+        states[agent_state(agent.mode, online=agent.online)] += 1
+        states["working"] += agent.held is not None
+    return dict(states)
+
+
+async def _add_hour(connection: AsyncConnection) -> None:
+    at = await store.hour_due(connection)
+    if at is None:
+        return
+    rows = await store.since(connection, store.MINUTE, at, at + timedelta(hours=1))
+    await store.add(connection, {"seconds": store.HOUR, "at": at, **_as_stored(together(rows))})
+
+
+def together(rows: Sequence[RowMapping | dict[str, Any]]) -> dict[str, Any]:
+    """Several rows as one: the mean of what was so, the sum of what was done."""
+    agents: dict[str, float] = defaultdict(float)
+    queues: dict[str, list[float]] = {}
+    for row in rows:
+        for state, number in row["agents"].items():
+            agents[state] += number / len(rows)
+        for queue_id, numbers in row["queues"].items():
+            added = queues.setdefault(queue_id, [0.0] * len(numbers))
+            for place, number in enumerate(numbers):
+                added[place] += number / len(rows)
+    found: dict[str, Any] = {name: sum(row[name] for row in rows) for name in ADDED}
+    return found | {
+        "agents": {state: round(number, 2) for state, number in agents.items()},
+        "queues": {at: [round(one, 2) for one in numbers] for at, numbers in queues.items()},
+        "longest_wait": max(row["longest_wait"] for row in rows),
+        "history_id": rows[-1]["history_id"],
+    }
+
+
+def _as_stored(row: dict[str, Any]) -> dict[str, Any]:
+    """Under the names that `store.add` takes."""
+    names = {
+        "tasks_done": "done",
+        "tasks_failed": "failed",
+        "jobs_started": "started",
+        "wait_seconds": "waited",
+        "longest_wait": "longest",
+    }
+    return {names.get(name, name): value for name, value in row.items()}
