@@ -11,7 +11,7 @@ PROJECT = $(UV) pip install --quiet --python $(BIN)/python --no-deps --no-build-
 export UV_SYSTEM_CERTS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo run test check fmt lint types imports migrations-lint alerts-check bench lock browser image-check hooks clean
+.PHONY: help setup demo run test check fmt lint types imports migrations-lint alerts-check bench lock browser faketime image-check hooks clean
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -52,7 +52,7 @@ test: $(VENV)/.dev ## the whole test suite, with its own PostgreSQL
 	@$(BIN)/python -m pytest -n 2 $(ARGS)
 
 .PHONY: chaos
-chaos: $(VENV)/.dev ## every fault of docs/faults.md; FARMQUEUE_CHAOS_SEED=… draws the same again
+chaos: $(VENV)/.dev faketime ## every fault of docs/faults.md; FARMQUEUE_CHAOS_SEED=… draws the same again
 	@$(BIN)/python -m pytest -m "chaos or not chaos" tests/chaos tests/upgrades $(ARGS)
 
 check: fmt-check lint types imports migrations-lint test ## what CI runs
@@ -65,9 +65,14 @@ fmt: $(VENV)/.dev ## format the code
 fmt-check: $(VENV)/.dev
 	@$(BIN)/ruff format --check .
 
-lint: $(VENV)/.dev ## ruff, and declared dependencies against imports
+lint: $(VENV)/.dev ## ruff, bandit, and declared dependencies against imports
 	@$(BIN)/ruff check .
+	@$(BIN)/bandit --quiet --recursive --configfile pyproject.toml app farmqueue alembic
 	@$(BIN)/deptry .
+
+.PHONY: audit
+audit: $(VENV)/.dev ## known vulnerabilities of what the lock files name, asked of PyPI
+	@$(BIN)/python requirements/audit.py
 
 types: $(VENV)/.dev ## mypy --strict, tests too
 	@$(BIN)/mypy
@@ -109,6 +114,12 @@ browser: ## a Chromium for the tests of the docs pages, where there is none
 	  as_root=$$([ "$$(id -u)" = 0 ] || echo sudo); \
 	  $$as_root apt-get update -qq && \
 	  $$as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium
+
+faketime: ## a clock that can be wrong, for `make chaos`, where there is none
+	@command -v faketime >/dev/null && exit 0; \
+	  as_root=$$([ "$$(id -u)" = 0 ] || echo sudo); \
+	  $$as_root apt-get update -qq && \
+	  $$as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends faketime
 
 image-check: $(VENV)/.dev ## build the container image and run it for real (root on Debian, needs buildah)
 	@tests/container/build_and_run.sh

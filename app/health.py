@@ -6,15 +6,16 @@ from contextlib import suppress
 from fastapi import APIRouter, Request, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from pydantic import BaseModel, Field
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app import metrics
 from app.access import Right
 from app.caller import needs
 from app.db import schema
+from app.db.blockers import sqlstate
 from app.db.engine import AWAY, CONFIRM
-from app.db.migrations import told
+from app.db.migrations import NOT_ALLOWED, told
 from app.errors import Unavailable, responses
 
 router = APIRouter(tags=["service"])
@@ -47,9 +48,20 @@ async def readyz(request: Request) -> Readiness:
     try:
         async with asyncio.timeout(READY_SECONDS), engine.connect() as connection:
             found = await told(connection)
+    except DBAPIError as failed:
+        raise Unavailable(_why(failed)) from failed
     except (SQLAlchemyError, OSError, TimeoutError) as away:
         raise Unavailable(f"the database cannot be reached: {type(away).__name__}") from away
     return Readiness(status="ready", schema_revision=schema.check(found))
+
+
+def _why(failed: DBAPIError) -> str:
+    if sqlstate(failed) == NOT_ALLOWED:
+        return (
+            "the service's role may not read the farm's tables: run `farmqueue migrate "
+            "--service-role NAME` as their owner"
+        )
+    return f"the database cannot be reached: {type(failed).__name__}"
 
 
 @router.get(

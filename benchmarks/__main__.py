@@ -25,7 +25,7 @@ PARTS = [
     "policy",
     "page",
 ]
-ON_DEMAND = ["soak"]
+ON_DEMAND = ["snapshot", "soak"]
 
 
 def main() -> None:

@@ -12,9 +12,12 @@ import asyncpg
 import httpx
 import pytest
 from fastapi import FastAPI
+from sqlalchemy import make_url
+from sqlalchemy.ext.asyncio import create_async_engine
 
 from app.db.embedded import database_url
 from app.db.migrations import upgrade_at
+from app.db.roles import grant
 from app.main import create_app
 from app.settings import Settings
 from tests.farm import Farm
@@ -22,6 +25,7 @@ from tests.tokens import ADMIN_TOKEN, AUTH
 
 SHM = Path("/dev/shm")  # noqa: S108  # memory, where there is such a thing
 TEMPLATE = "farm_template"
+SERVICE = "farm_service"  # who the app of a test is, to the database
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -50,6 +54,11 @@ async def _prepare(url: str) -> None:
     await execute(url, "SELECT pg_reload_conf()")
     await execute(url, f"CREATE DATABASE {TEMPLATE}")
     await upgrade_at(Settings(), _database(url, TEMPLATE))
+    await execute(url, f"CREATE ROLE {SERVICE} LOGIN")
+    engine = create_async_engine(_database(url, TEMPLATE))
+    async with engine.begin() as connection:
+        await grant(connection, [SERVICE], [])
+    await engine.dispose()
 
 
 async def execute(url: str, statement: str) -> None:
@@ -63,6 +72,12 @@ async def execute(url: str, statement: str) -> None:
 def _database(url: str, name: str) -> str:
     before, _, query = url.partition("?")
     return f"{before.rsplit('/', 1)[0]}/{name}?{query}"
+
+
+def as_role(url: str, role: str) -> str:
+    """The same database for another role; none of the run's server has a password."""
+    made: str = make_url(url).set(username=role).render_as_string(hide_password=False)
+    return made
 
 
 @asynccontextmanager
@@ -87,7 +102,7 @@ def settings() -> Settings:
 
 @pytest.fixture
 async def app(database: str, settings: Settings) -> AsyncIterator[FastAPI]:
-    app = create_app(settings, database)
+    app = create_app(settings, as_role(database, SERVICE))
     async with app.router.lifespan_context(app):
         yield app
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,7 +12,7 @@ from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.db import schema
+from app.db import roles, schema
 from app.db.blockers import LOCK_MISSED, blockers_of, sqlstate
 from app.db.embedded import database_url
 from app.db.engine import create_engine
@@ -24,6 +25,9 @@ log = structlog.get_logger()
 
 # Seconds before the next try; five minutes in all, then it is given up.
 PAUSES = (1, 2, 4, 8, 15, *[30] * 9, None)
+
+# A role asked for what it was not given.
+NOT_ALLOWED = "42501"
 
 # In the wheel the revisions lie inside the package, in a checkout beside it.
 _PACKAGED = Path(__file__).parents[1] / "migrations"
@@ -55,15 +59,36 @@ async def _has(connection: AsyncConnection, table: str) -> bool:
     return found is not None
 
 
-def upgrade(settings: Settings) -> None:
-    """Bring the database that the settings name (the embedded one too) to the newest revision."""
+def upgrade(
+    settings: Settings, service_roles: Sequence[str] = (), read_roles: Sequence[str] = ()
+) -> None:
+    """Bring the database that the settings name (the embedded one too) to the newest revision.
+
+    Then give those roles what they need there, as app/db/roles.py says.
+    """
     with database_url(settings) as url:
         try:
-            asyncio.run(upgrade_at(settings, url))
-        except (OSError, SQLAlchemyError, asyncpg.PostgresError) as failed:
+            asyncio.run(_upgrade_and_grant(settings, url, service_roles, read_roles))
+        except (OSError, SQLAlchemyError, asyncpg.PostgresError, roles.WrongRole) as failed:
             reason = str(failed).split("\n")[0]
             print(f"farmqueue: the database was not migrated: {reason}", file=sys.stderr)  # noqa: T201
+            if isinstance(failed, DBAPIError) and sqlstate(failed) == NOT_ALLOWED:
+                print("  -> migrate as the role that owns the tables", file=sys.stderr)  # noqa: T201
             raise SystemExit(1) from failed
+
+
+async def _upgrade_and_grant(
+    settings: Settings, url: str, service_roles: Sequence[str], read_roles: Sequence[str]
+) -> None:
+    engine = create_engine(settings, url)
+    try:
+        async with engine.connect() as connection:  # before anything is changed
+            await roles.check(connection, [*service_roles, *read_roles])
+        await upgrade_at(settings, url)
+        async with engine.begin() as connection:
+            await roles.grant(connection, service_roles, read_roles)
+    finally:
+        await engine.dispose()
 
 
 async def upgrade_at(settings: Settings, url: str) -> None:

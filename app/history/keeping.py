@@ -17,6 +17,7 @@ import structlog
 from app import metrics
 from app.db import schema
 from app.db.engine import AWAY, connect
+from app.db.roles import KEEPING_LOCK
 from app.errors import AppError
 from app.settings import Settings
 
@@ -30,9 +31,6 @@ CONNECT_SECONDS = 10
 COMMAND_SECONDS = 70
 AHEAD_DAYS = 7
 ASSIGNMENTS_A_ROUND = 10_000
-
-# One replica keeps at a time.
-KEEPING_LOCK = 0x6B656570  # "keep"
 
 LOCK_TIMEOUT = "1s"
 STATEMENT_TIMEOUT = "60s"
@@ -60,29 +58,10 @@ WHERE i.inhparent = CAST('history' AS regclass)
 ORDER BY until, name
 """
 
-# A day that has rows in the default partition cannot get one of its own.
-_IN_DEFAULT = "SELECT EXISTS (SELECT FROM history_default WHERE at >= $1 AND at < $2)"
-
-# Made apart and attached: those who write to other days go on meanwhile.
-_MAKE = """
-CREATE TABLE {name} (LIKE history INCLUDING DEFAULTS);
-ALTER TABLE history ATTACH PARTITION {name} FOR VALUES FROM ('{since}') TO ('{until}');
-"""
-
-_DROP = "ALTER TABLE history DETACH PARTITION {name}; DROP TABLE {name};"
-
-# By the last row first, which is found at once; all rows are looked through only where it is old.
-_DEFAULT_IS_OLD = """
-SELECT coalesce((SELECT at < $1 FROM history_default ORDER BY id DESC LIMIT 1), false)
-    AND NOT EXISTS (SELECT FROM history_default WHERE at >= $1)
-"""
-
-_RENEW_DEFAULT = """
-ALTER TABLE history DETACH PARTITION history_default;
-DROP TABLE history_default;
-CREATE TABLE history_default (LIKE history INCLUDING DEFAULTS);
-ALTER TABLE history ATTACH PARTITION history_default DEFAULT;
-"""
+# As the owner of the tables: the service may run as a role that makes and drops none.
+_MAKE = "SELECT make_history_day($1)"
+_DROP = "SELECT drop_history_part($1)"
+_RENEW_DEFAULT = "SELECT renew_history_default($1)"
 
 # From the lowest id on, so that no index on the time is needed and no round looks further. Those
 # that stay among them are active for longer than others are kept: fewer than there are agents.
@@ -208,14 +187,11 @@ async def _make_ahead(connection: asyncpg.Connection, today: date) -> bool:
 
 
 async def _make(connection: asyncpg.Connection, day: date) -> bool:
-    since, until = midnight(day), midnight(day + timedelta(days=1))
-    if await connection.fetchval(_IN_DEFAULT, since, until):
-        log.warning("history_day_in_default", day=day.isoformat())
-        return False
-    name = f"history_{day:%Y%m%d}"
     await connection.execute(f"SET LOCAL statement_timeout = '{ATTACH_TIMEOUT}'")
-    await connection.execute(_MAKE.format(name=name, since=since, until=until))
-    return True
+    made = bool(await connection.fetchval(_MAKE, day))
+    if not made:
+        log.warning("history_day_in_default", day=day.isoformat())
+    return made
 
 
 async def _drop_old(connection: asyncpg.Connection, before: datetime) -> bool:
@@ -223,18 +199,17 @@ async def _drop_old(connection: asyncpg.Connection, before: datetime) -> bool:
     gone = False
     for partition in await _partitions(connection):
         if partition.until is not None and partition.until <= before:
-            gone |= await _exclusively(connection, _DROP.format(name=partition.name))
-    if await connection.fetchval(_DEFAULT_IS_OLD, before):
-        gone |= await _exclusively(connection, _RENEW_DEFAULT)
-    return gone
+            gone |= await _exclusively(connection, _DROP, partition.name)
+    return await _exclusively(connection, _RENEW_DEFAULT, before) or gone
 
 
-async def _exclusively(connection: asyncpg.Connection, statements: str) -> bool:
+async def _exclusively(connection: asyncpg.Connection, statement: str, value: object) -> bool:
+    """What the statement says; False where it is another replica's turn."""
     async with _turn(connection) as mine:
-        if mine:
-            await connection.execute(f"SET LOCAL lock_timeout = '{DROP_LOCK_TIMEOUT}'")
-            await connection.execute(statements)
-        return bool(mine)
+        if not mine:
+            return False
+        await connection.execute(f"SET LOCAL lock_timeout = '{DROP_LOCK_TIMEOUT}'")
+        return bool(await connection.fetchval(statement, value))
 
 
 async def _forget_assignments(connection: asyncpg.Connection, before: datetime) -> bool:

@@ -41,16 +41,8 @@ UPDATE farm_epoch SET epoch = :epoch, server = :server, timeline = :timeline,
     begun_at = clock_timestamp()
 """)
 
-# An identity column's next value comes after the one set; none is ever lowered.
-_MOVE_IDS = text("""
-SELECT setval(pg_get_serial_sequence('assignments', 'id'), CAST(:assignments AS bigint)),
-    setval(pg_get_serial_sequence('jobs', 'id'),
-        CAST(:gap AS bigint) + coalesce((SELECT max(id) FROM jobs), 0)),
-    setval(pg_get_serial_sequence('jobqueues', 'id'),
-        CAST(:gap AS bigint) + coalesce((SELECT max(id) FROM jobqueues), 0)),
-    setval(pg_get_serial_sequence('tokens', 'id'),
-        CAST(:gap AS bigint) + coalesce((SELECT max(id) FROM tokens), 0))
-""")
+# As the owner of the tables: who may set a sequence may set it back.
+_MOVE_IDS = text("SELECT move_ids(CAST(:assignments AS bigint), CAST(:gap AS bigint))")
 
 _ACTIVE = text("SELECT id FROM assignments WHERE ended_at IS NULL")
 

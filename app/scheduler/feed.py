@@ -23,7 +23,7 @@ KEPT_SECONDS = 60
 
 # Transactions of another server, in a database restored from a dump, may be ahead of this one's:
 # whatever is not below the end of the present snapshot never happened here.
-_READ = f"""
+READ = f"""
 WITH present AS MATERIALIZED (
     SELECT CAST(CAST(pg_snapshot_xmax(pg_current_snapshot()) AS text) AS bigint) AS end_of
 ),
@@ -124,7 +124,7 @@ async def read(connection: asyncpg.Connection, last: Seen) -> News:
 async def _row(
     connection: asyncpg.Connection, end: int, under_way: Sequence[int], own: int
 ) -> asyncpg.Record:
-    row = await connection.fetchrow(_READ, end, under_way, own)
+    row = await connection.fetchrow(READ, end, under_way, own)
     schema.check(row["revision"])
     return row
 

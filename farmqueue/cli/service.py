@@ -26,15 +26,30 @@ def serve(
     run_service()
 
 
-def migrate() -> None:
-    """Bring the database (FARMQUEUE_DATABASE_URL, or the embedded one) to this version's schema."""
+def migrate(
+    service_role: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="ROLE", help="Let this database role run the service. May be repeated."
+        ),
+    ] = None,
+    read_role: Annotated[
+        list[str] | None,
+        typer.Option(metavar="ROLE", help="Let this database role read the farm. May be repeated."),
+    ] = None,
+) -> None:
+    """Bring the database (FARMQUEUE_DATABASE_URL, or the embedded one) to this version's schema.
+
+    Roles that are named get what they need, no less and no more: a service that can change no
+    table and no history, a reader that sees no token's digest. Name them at each migration.
+    """
     with _server_installed():
         from app import logs  # noqa: PLC0415
         from app.db.migrations import upgrade  # noqa: PLC0415
         from app.settings import Settings  # noqa: PLC0415
     settings = Settings.from_environment()
     logs.configure(settings.log_format, settings.log_level)
-    upgrade(settings)
+    upgrade(settings, service_role or (), read_role or ())
 
 
 def audit(

@@ -79,7 +79,7 @@ def read(path: str) -> TreeFile:
 def parsed(text: str) -> Lined:
     """Raises `BadFile`."""
     try:
-        content = yaml.load(text, _Loader)  # noqa: S506  # a SafeLoader
+        content = yaml.load(text, _Loader)  # noqa: S506  # nosec B506  # a SafeLoader
     except yaml.MarkedYAMLError as broken:
         mark = broken.problem_mark or broken.context_mark
         what = ", ".join(filter(None, [broken.context, broken.problem]))

@@ -21,6 +21,9 @@ from fastapi import FastAPI
 from app import docs_pages
 from app.main import create_app
 from app.settings import Settings
+from tests.api.chromium import opened
+from tests.processes import service
+from tests.tokens import ADMIN_TOKEN
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 # The first line is the offline farm; the others keep the browser from talking about itself.
@@ -117,6 +120,31 @@ def test_a_page_shows_the_operations_and_asks_no_other_host(
     assert [summary for summary in summaries() if escape(summary, quote=False) not in body] == []
     assert f"{url}/openapi.json" in requests
     assert [request for request in requests if not request.startswith((f"{url}/", "data:"))] == []
+
+
+LISTS_QUEUES = '.opblock-get:has([data-path="/jobqueues"])'
+
+
+def test_a_token_that_is_pasted_into_authorize_goes_with_what_is_tried_out(
+    browser: str, database: str, tmp_path: Path
+) -> None:
+    options = tuple(one for one in BROWSER_OPTIONS if "virtual-time" not in one)
+    with (
+        service(database, tmp_path / "log") as url,
+        opened(browser, options, tmp_path / "profile", f"{url}/docs") as page,
+    ):
+        page.click(f"{LISTS_QUEUES} .opblock-summary-control")
+        page.click(f"{LISTS_QUEUES} .try-out__btn")
+        page.click(f"{LISTS_QUEUES} .execute")
+        status = f"{LISTS_QUEUES} .live-responses-table tbody .response-col_status"
+        assert page.text(status).split()[0] == "401"
+        page.click(".scheme-container .btn.authorize")
+        page.paste(".auth-container input", ADMIN_TOKEN)
+        page.click(".auth-btn-wrapper .authorize")
+        page.click(".auth-btn-wrapper .btn-done")
+        page.click(f"{LISTS_QUEUES} .btn-clear")
+        page.click(f"{LISTS_QUEUES} .execute")
+        assert page.text(status).split()[0] == "200"
 
 
 @pytest.mark.parametrize("page", PAGES)

@@ -12,8 +12,9 @@ from structlog.testing import capture_logs
 
 from app import metrics
 from app.db.engine import connect
+from app.db.roles import KEEPING_LOCK
 from app.history import keeping
-from app.history.keeping import KEEPING_LOCK, keep, keeper, midnight
+from app.history.keeping import keep, keeper, midnight
 from app.main import create_app
 from app.settings import Settings
 from tests.farm import Farm

@@ -12,6 +12,7 @@ from tests.chaos.postgres import make_cluster
 from tests.chaos.stage import Maker
 
 SHM = Path("/dev/shm")  # noqa: S108  # memory, where there is such a thing
+MADE = os.environ.get("FARMQUEUE_CHAOS_CLUSTER")  # by the run that this one is a part of
 SEED = int(os.environ.get("FARMQUEUE_CHAOS_SEED") or random.SystemRandom().randrange(10**9))
 
 
@@ -22,6 +23,9 @@ def pytest_report_header() -> str:
 @pytest.fixture(scope="session")
 def cluster() -> Iterator[Path]:
     """Data of a server that is stopped, with the newest schema."""
+    if MADE:
+        yield Path(MADE)
+        return
     where = SHM if SHM.is_dir() else None
     with tempfile.TemporaryDirectory(dir=where, prefix="fqc") as home:
         yield make_cluster(Path(home))

@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -22,6 +22,7 @@ class Call:
     body: Json
     status: int | None = None
     answer: Json | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def accepted(self) -> bool:
@@ -41,7 +42,7 @@ class Ledger:
             response = await http.post(path, json=body, headers=headers)
         except httpx.TransportError:
             return call
-        call.status = response.status_code
+        call.status, call.headers = response.status_code, response.headers
         if response.content:
             call.answer = response.json()
         return call

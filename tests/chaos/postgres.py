@@ -57,6 +57,14 @@ class Postgres:
         """`immediate`: with no goodbye and no checkpoint, as if the machine had been killed."""
         self._control("stop", "-w", "-m", mode)
 
+    def is_up(self) -> bool:
+        """Whether there is a server at all, though it may be busy with its recovery."""
+        try:
+            self._control("status")
+        except subprocess.CalledProcessError:
+            return False
+        return True
+
     def kill_backend(self, pid: int) -> None:
         """One process of the server dies; the others are thrown out with it."""
         os.kill(pid, signal.SIGKILL)
@@ -90,15 +98,20 @@ class Postgres:
 
 
 @contextmanager
-def running(cluster: Path, data: Path, **options: Any) -> Iterator[Postgres]:
-    """A server over a copy of the cluster."""
+def running(
+    cluster: Path, data: Path, *, wal: Path | None = None, **options: Any
+) -> Iterator[Postgres]:
+    """A server over a copy of the cluster, its log of writes moved to `wal`."""
     data.parent.chmod(0o711)
     subprocess.run(["cp", "-a", str(cluster), str(data)], check=True)
+    if wal is not None:
+        subprocess.run(["mv", str(data / "pg_wal"), str(wal)], check=True)
+        (data / "pg_wal").symlink_to(wal)
     server = Postgres(data, **options)
     server.start()
     try:
         yield server
     finally:
-        if (data / "postmaster.pid").exists():
+        if server.is_up():
             server.stop("immediate")
         shutil.rmtree(data, ignore_errors=True)

@@ -4,9 +4,10 @@ import asyncio
 import random
 import subprocess
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+from itertools import chain, repeat
 from pathlib import Path
 from typing import Any
 
@@ -114,14 +115,29 @@ class Maker:
     chance: random.Random
 
     @asynccontextmanager
-    async def __call__(self, replicas: int = 2, **settings: Any) -> AsyncIterator[Stage]:
-        """Services that are ready, each with its own proxies."""
+    async def __call__(
+        self,
+        replicas: int = 2,
+        *,
+        data: Path | None = None,
+        wal: Path | None = None,
+        options: Sequence[str] = (),
+        environs: Sequence[dict[str, str]] = (),
+        **settings: Any,
+    ) -> AsyncIterator[Stage]:
+        """Services that are ready, each with its own proxies.
+
+        The server keeps its `data` and its `wal` there, and has these `options` beside its own;
+        the services have what `environs` adds to the environment of each.
+        """
         async with AsyncExitStack() as stack:
-            postgres = stack.enter_context(running(self.cluster, self.home / "data"))
+            postgres = stack.enter_context(
+                running(self.cluster, data or self.home / "data", wal=wal, options=options)
+            )
             made = []
-            for number in range(replicas):
+            for number, environ in zip(range(replicas), chain(environs, repeat({})), strict=False):
                 way = await stack.enter_async_context(proxy(postgres.port))
-                replica = Replica(self.logs / f"{number}.log", way, SETTINGS | settings)
+                replica = Replica(self.logs / f"{number}.log", way, SETTINGS | settings, environ)
                 replica.door = await stack.enter_async_context(proxy(replica.port))
                 stack.push_async_callback(_ended, replica)
                 made.append(replica)

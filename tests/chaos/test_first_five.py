@@ -7,9 +7,10 @@ import random
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from types import MappingProxyType
 
 import httpx
 import psutil
@@ -174,13 +175,13 @@ async def test_the_work_of_an_agent_frozen_past_its_lease_goes_elsewhere_and_sta
 
 @contextmanager
 def agent_process(
-    url: str, token: str, state: Path, log: Path
+    url: str, token: str, state: Path, log: Path, environ: Mapping[str, str] = MappingProxyType({})
 ) -> Iterator[subprocess.Popen[bytes]]:
     words = ["--url", url, "--state-dir", str(state), "--wait", "1"]
     with log.open("wb") as output:
         process = subprocess.Popen(
             [sys.executable, "-m", "farmqueue", "agent", *words],
-            env=os.environ | {"FARMQUEUE_TOKEN": token},
+            env={**os.environ, "FARMQUEUE_TOKEN": token, **environ},
             stderr=output,
         )
     try:

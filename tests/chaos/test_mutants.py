@@ -46,6 +46,13 @@ MUTANTS = {
         "BEGIN; SELECT {FARM_LOCK}",
         f"{FIRST_FIVE}32_agents_never_pass_a_limit_that_is_lowered_under_a_queue_that_moves",
     ),
+    "clashes are heard of": Mutant(
+        "app/again.py",
+        "{**scope, CLASH: clash}",
+        "{**scope}",
+        "tests/chaos/test_opposite_edits.py::test_of_edits_in_opposite_order_no_client_ever_hears_of_"
+        "a_deadlock",
+    ),
     "trusts every silence": Mutant(
         "app/scheduler/reaper.py",
         "if contact.trusted:",
@@ -71,8 +78,8 @@ def copied(home: Path) -> Path:
     return home
 
 
-async def run(home: Path, *tests: str) -> tuple[int, str]:
-    """pytest over the copy: its exit code, and what it said."""
+async def run(home: Path, cluster: Path, *tests: str) -> tuple[int, str]:
+    """pytest over the copy, with servers of this run's data: its exit code, and what it said."""
     options = [
         "-q",
         "-p",
@@ -86,7 +93,7 @@ async def run(home: Path, *tests: str) -> tuple[int, str]:
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "pytest", *options, *tests),
         cwd=home,
-        env=os.environ | {"PYTHONPATH": str(home)},
+        env=os.environ | {"PYTHONPATH": str(home), "FARMQUEUE_CHAOS_CLUSTER": str(cluster)},
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
     )
@@ -95,19 +102,19 @@ async def run(home: Path, *tests: str) -> tuple[int, str]:
     return process.returncode, told.decode(errors="replace")
 
 
-async def test_the_copy_passes_as_it_is(tmp_path: Path) -> None:
-    code, told = await run(copied(tmp_path), *{mutant.test for mutant in MUTANTS.values()})
+async def test_the_copy_passes_as_it_is(tmp_path: Path, cluster: Path) -> None:
+    code, told = await run(copied(tmp_path), cluster, *{mutant.test for mutant in MUTANTS.values()})
     assert code == 0, told
     assert f"{len(MUTANTS)} passed" in told
 
 
 @pytest.mark.parametrize("name", MUTANTS)
-async def test_the_suite_catches(tmp_path: Path, name: str) -> None:
+async def test_the_suite_catches(tmp_path: Path, cluster: Path, name: str) -> None:
     mutant = MUTANTS[name]
     file = copied(tmp_path) / mutant.file
     text = file.read_text()
     assert text.count(mutant.old) == 1
     file.write_text(text.replace(mutant.old, mutant.new))
-    code, told = await run(tmp_path, mutant.test)
+    code, told = await run(tmp_path, cluster, mutant.test)
     assert code == FAILED, told
     assert "1 failed" in told

@@ -14,7 +14,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 BIN=${BIN:-.venv/bin}
 BASE_FILES=build/image-check/base
 IMAGE=localhost/farmqueue:check
-PASSWORD='p@ss:/w#rd$'
+export POSTGRES_PASSWORD='p@ss:/w#rd$' SERVICE_PASSWORD='s@rv:/c#$' READER_PASSWORD='r@ad:/r#$'
 ADMIN_TOKEN=an-admin-token-of-more-than-32-characters
 DEADLINE=60 # seconds that anything may take to become ready
 
@@ -154,18 +154,23 @@ start_postgresql() {
   cp --recursive "$wheel" "$wheel.libs" "$WORK/postgres"
   mkdir --mode=700 "$WORK/data"
   chown nobody "$WORK/data"
-  install --owner=nobody --mode=400 /dev/stdin "$WORK/password" <<<"$PASSWORD"
-  runuser --user nobody -- "$server/bin/initdb" --pgdata="$WORK/data" --username=farmqueue --auth=scram-sha-256 \
-    --pwfile="$WORK/password" --no-sync >"$WORK/initdb.log"
+  runuser --user nobody -- "$server/bin/initdb" --pgdata="$WORK/data" --username=postgres \
+    --auth-local=trust --auth-host=scram-sha-256 --no-sync >"$WORK/initdb.log"
   POSTGRES_PORT=$(free_port)
-  runuser --user nobody -- "$server/bin/postgres" -D "$WORK/data" -p "$POSTGRES_PORT" -h 127.0.0.1 -k '' \
+  install --directory --owner=nobody --mode=700 "$WORK/socket"
+  runuser --user nobody -- "$server/bin/postgres" -D "$WORK/data" -p "$POSTGRES_PORT" -h 127.0.0.1 -k "$WORK/socket" \
     >"$WORK/postgres.log" 2>&1 &
   PIDS+=($!)
   until_ready PostgreSQL "$server/bin/pg_isready" --quiet --host=127.0.0.1 --port="$POSTGRES_PORT"
-  PGPASSWORD=$PASSWORD "$server/bin/createdb" --host=127.0.0.1 --port="$POSTGRES_PORT" \
-    --username=farmqueue farmqueue
-  DATABASE=("FARMQUEUE_DATABASE_URL=postgresql://farmqueue@127.0.0.1:$POSTGRES_PORT/farmqueue" "PGPASSWORD=$PASSWORD" "FARMQUEUE_ADMIN_TOKEN=$ADMIN_TOKEN")
+  # As the image of PostgreSQL does it when the volume is first made.
+  "$server/bin/psql" --quiet --no-psqlrc --host="$WORK/socket" --port="$POSTGRES_PORT" --username=postgres \
+    --file=deploy/postgres/roles.sql postgres
+  OWNER=("$(database farmqueue)" "PGPASSWORD=$POSTGRES_PASSWORD")
+  SERVER=("$(database farmqueue_service)" "PGPASSWORD=$SERVICE_PASSWORD" "FARMQUEUE_ADMIN_TOKEN=$ADMIN_TOKEN" "FARMQUEUE_FAILED_TOKENS_PER_MINUTE=3" "FORWARDED_ALLOW_IPS=*")
+  READER=("$(database farmqueue_reader)" "PGPASSWORD=$READER_PASSWORD")
 }
+
+database() { printf 'FARMQUEUE_DATABASE_URL=postgresql://%s@127.0.0.1:%s/farmqueue' "$1" "$POSTGRES_PORT"; }
 
 free_port() {
   "$BIN/python" -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'
@@ -191,8 +196,11 @@ check_service_and_agent() {
   PROXY=http://127.0.0.3:$port
   touch "$WORK/before"
 
-  in_image migrate "${DATABASE[@]}" farmqueue migrate
-  in_image migrate "${DATABASE[@]}" farmqueue migrate
+  local migrate
+  mapfile -t migrate < <(compose_says '["services"]["migrate"]["command"]' | "$BIN/python" -c \
+    'import ast, sys; print(*ast.literal_eval(sys.stdin.read()), sep="\n")')
+  in_image migrate "${OWNER[@]}" farmqueue "${migrate[@]}"
+  in_image migrate "${OWNER[@]}" farmqueue "${migrate[@]}"
   start_replica first 127.0.0.1 "$port"
   start_replica second 127.0.0.2 "$port"
   say "health check of the image" "$(health_check "$port" && echo passed)"
@@ -210,6 +218,9 @@ check_service_and_agent() {
   answers_without_a_gap
   in_image watch "${admin[@]}" timeout "$DEADLINE" farmqueue watch "$job" >/dev/null
   say "job $job of 20 tasks, by an agent" "done, with one replica less"
+  wrong_tokens_are_counted_by_client
+  in_image audit "${READER[@]}" farmqueue audit
+  say "audit, as a reader" "found nothing"
   stop_in_image agent
   say "agent, told to stop" "exit code 0"
   stop_replica second
@@ -252,7 +263,7 @@ stop_replica() {
 
 start_replica() {
   local name=$1 address=$2 port=$3
-  start_in_image "$name" "${DATABASE[@]}" "FARMQUEUE_HOST=$address" "FARMQUEUE_PORT=$port" farmqueue serve
+  start_in_image "$name" "${SERVER[@]}" "FARMQUEUE_HOST=$address" "FARMQUEUE_PORT=$port" farmqueue serve
   until_ready "the $name replica" answers "http://$address:$port/readyz"
 }
 
@@ -275,13 +286,45 @@ start_proxy() {
   dnsmasq --keep-in-foreground --conf-file=/dev/null --no-resolv --no-hosts --addn-hosts="$WORK/hosts" \
     --port="$dns" --listen-address=127.0.0.1 --bind-interfaces --user=nobody --pid-file= 2>"$WORK/dnsmasq.log" &
   PIDS+=($!)
-  POSTGRES_PASSWORD=unused FARMQUEUE_ADMIN_TOKEN=unused "$BIN/docker-compose" config --format json |
-    "$BIN/python" -c 'import json, sys; print(json.load(sys.stdin)["configs"]["haproxy"]["content"])' |
+  compose_says '["configs"]["haproxy"]["content"]' |
     sed --expression="s/127.0.0.11:53/127.0.0.1:$dns/; s/bind :8000/bind 127.0.0.3:$port/; s/service:8000/service:$port/" \
       >"$WORK/haproxy.cfg"
-  haproxy -f "$WORK/haproxy.cfg" >"$WORK/haproxy.log" 2>&1 &
+  TRUSTED_PROXIES=127.0.0.9 haproxy -f "$WORK/haproxy.cfg" >"$WORK/haproxy.log" 2>&1 &
   PIDS+=($!)
   until_ready "the proxy" answers "$PROXY/readyz"
+}
+
+# What Compose makes of a part of docker-compose.yml.
+compose_says() {
+  FARMQUEUE_ADMIN_TOKEN=unused "$BIN/docker-compose" --profile '*' config --format json |
+    "$BIN/python" -c "import json, sys; print(json.load(sys.stdin)$1)" | sed 's/\$\$/$/g'
+}
+
+# Wrong tokens are counted by the address of who sent them, whatever it says of itself; by what a known proxy says.
+wrong_tokens_are_counted_by_client() {
+  [[ $(with_a_wrong_token 20 127.0.0.5) == *429 ]]
+  [[ $(with_a_wrong_token 1 127.0.0.5 198.51.100.7) == *429 ]]
+  [[ $(with_a_wrong_token 1 127.0.0.6) == *401 ]]
+  [[ $(with_a_wrong_token 20 127.0.0.9 198.51.100.8) == *429 ]]
+  [[ $(with_a_wrong_token 1 127.0.0.9 "198.51.100.8, 198.51.100.9") == *401 ]]
+  say "wrong tokens by way of the proxy" "counted by client"
+}
+
+# The answers to so many calls from an address, with what it says to come from.
+with_a_wrong_token() {
+  "$BIN/python" - "$PROXY" "$@" <<'PYTHON'
+import sys
+from http.client import HTTPConnection
+from urllib.parse import urlsplit
+
+url, times, address, *told = sys.argv[1:]
+headers = {"Authorization": "Bearer wrong"} | ({"X-Forwarded-For": told[0]} if told else {})
+for _ in range(int(times)):
+    one = HTTPConnection(urlsplit(url).netloc, source_address=(address, 0), timeout=5)
+    one.request("GET", "/jobs", headers=headers)
+    print(one.getresponse().status)
+    one.close()
+PYTHON
 }
 
 answers_without_a_gap() {

@@ -8,6 +8,7 @@ import sys
 from functools import cache
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -18,6 +19,15 @@ ROOT = Path(__file__).parents[2]
 COMPOSE_FILE = ROOT / "docker-compose.yml"
 BIN = Path(sys.executable).parent
 ANY_CHARACTERS = "p@ss:/w#rd$"
+# What has no default.
+SECRETS = {
+    "POSTGRES_PASSWORD": f"{ANY_CHARACTERS}owner",
+    "SERVICE_PASSWORD": f"{ANY_CHARACTERS}service",
+    "READER_PASSWORD": f"{ANY_CHARACTERS}reader",
+    "FARMQUEUE_ADMIN_TOKEN": ANY_CHARACTERS,
+}
+CONTAINERS = ["postgres", "migrate", "service", "proxy", "agent", "audit"]
+RESTARTS = {"migrate": "on-failure:3", "audit": "no"}
 LONGEST_POLL_SECONDS = 60
 # What the compose file settles for the containers; the rest is the operator's, in .env.
 SETTLED = {"FARMQUEUE_DATABASE_URL", "FARMQUEUE_DATA_DIR", "FARMQUEUE_HOST", "FARMQUEUE_PORT"}
@@ -36,13 +46,7 @@ def compose(*arguments: str, **environ: str) -> subprocess.CompletedProcess[str]
 
 @cache
 def project() -> dict[str, Any]:
-    read = compose(
-        "--profile=*",
-        "config",
-        "--format=json",
-        POSTGRES_PASSWORD=ANY_CHARACTERS,
-        FARMQUEUE_ADMIN_TOKEN=ANY_CHARACTERS,
-    )
+    read = compose("--profile=*", "config", "--format=json", **SECRETS)
     assert read.returncode == 0, read.stderr
     parsed: dict[str, Any] = json.loads(read.stdout)
     return parsed
@@ -67,23 +71,73 @@ def test_the_file_follows_the_compose_specification() -> None:
     assert checked.returncode == 0, checked.stdout
 
 
-def test_no_password_is_known_beforehand() -> None:
-    for environ in ({}, {"POSTGRES_PASSWORD": ""}):
+@pytest.mark.parametrize("name", SECRETS)
+def test_no_secret_is_known_beforehand(name: str) -> None:
+    others = {other: value for other, value in SECRETS.items() if other != name}
+    for environ in (others, others | {name: ""}):
         refused = compose("config", **environ)
         assert refused.returncode != 0
-        assert "set POSTGRES_PASSWORD in .env" in refused.stderr
+        assert f"set {name} in .env" in refused.stderr
 
 
-def test_a_password_may_hold_any_character() -> None:
+@pytest.mark.parametrize(
+    ("name", "role", "password"),
+    [
+        ("migrate", "farmqueue", "POSTGRES_PASSWORD"),
+        ("service", "farmqueue_service", "SERVICE_PASSWORD"),
+        ("audit", "farmqueue_reader", "READER_PASSWORD"),
+    ],
+)
+def test_each_is_its_own_role_of_the_database_and_knows_no_other_password(
+    name: str, role: str, password: str
+) -> None:
+    environment = service(name)["environment"]
+    url = urlsplit(environment["FARMQUEUE_DATABASE_URL"])
+    assert (url.username, url.password) == (role, None)
     # Compose prints a dollar doubled, as its own file has to write it.
-    printed = ANY_CHARACTERS.replace("$", "$$")
-    assert service("postgres")["environment"]["POSTGRES_PASSWORD"] == printed
-    for name in ("migrate", "service"):
-        assert service(name)["environment"]["PGPASSWORD"] == printed
-        assert ANY_CHARACTERS not in service(name)["environment"]["FARMQUEUE_DATABASE_URL"]
+    printed = {secret: value.replace("$", "$$") for secret, value in SECRETS.items()}
+    assert environment["PGPASSWORD"] == printed[password]
+    told = {value for other, value in printed.items() if other.endswith("_PASSWORD")}
+    assert told & {str(value) for value in environment.values()} == {printed[password]}
 
 
-@pytest.mark.parametrize("name", ["postgres", "migrate", "service", "proxy", "agent"])
+def test_the_roles_are_made_with_the_database_and_given_what_they_need_by_the_migration() -> None:
+    assert {
+        secret: service("postgres")["environment"][secret].replace("$$", "$")
+        for secret in SECRETS
+        if secret.endswith("_PASSWORD")
+    } == {secret: value for secret, value in SECRETS.items() if secret.endswith("_PASSWORD")}
+    made = {Path(one["target"]).name: one["source"] for one in service("postgres")["configs"]}
+    assert made == {"1-roles.sql": "roles", "2-no-superuser.sql": "no-superuser"}
+    assert Path(project()["configs"]["roles"]["file"]) == ROOT / "deploy/postgres/roles.sql"
+    assert service("migrate")["command"] == [
+        "migrate",
+        "--service-role=farmqueue_service",
+        "--read-role=farmqueue_reader",
+    ]
+
+
+def test_replicas_are_reached_by_the_proxy_alone_whose_word_for_the_client_they_take() -> None:
+    networks = {name: set(service(name)["networks"]) for name in ("proxy", "service", "agent")}
+    assert networks["agent"] & networks["service"] == set()
+    assert networks["proxy"] == networks["agent"] | networks["service"]
+    assert service("service")["environment"]["FORWARDED_ALLOW_IPS"] == "*"
+    config = project()["configs"]["haproxy"]["content"]
+    assert re.findall(r"set-header X-Forwarded-For (.*)", config) == ["%[var(txn.client)]"]
+
+
+def test_a_script_makes_the_env_file_with_secrets_of_its_own() -> None:
+    first, second = (
+        subprocess.run([ROOT / "deploy/env.sh"], capture_output=True, text=True, check=True).stdout
+        for _ in range(2)
+    )
+    made = [dict(re.findall(r"^([A-Z_]+)=(.+)$", env, re.MULTILINE)) for env in (first, second)]
+    assert [set(one) for one in made] == [set(SECRETS)] * 2
+    assert len({value for one in made for value in one.values()}) == 2 * len(SECRETS)
+    assert re.sub(r"(?m)^([A-Z_]+=).+$", r"\1", first) == (ROOT / ".env.example").read_text()
+
+
+@pytest.mark.parametrize("name", CONTAINERS)
 def test_a_container_has_no_more_rights_than_it_needs(name: str) -> None:
     container = service(name)
     assert container["read_only"] is True
@@ -93,12 +147,12 @@ def test_a_container_has_no_more_rights_than_it_needs(name: str) -> None:
     assert not container.get("privileged")
 
 
-@pytest.mark.parametrize("name", ["postgres", "migrate", "service", "proxy", "agent"])
+@pytest.mark.parametrize("name", CONTAINERS)
 def test_a_container_comes_back_after_a_crash_and_does_not_fill_the_disk_with_logs(
     name: str,
 ) -> None:
     container = service(name)
-    assert container["restart"] == ("on-failure:3" if name == "migrate" else "unless-stopped")
+    assert container["restart"] == RESTARTS.get(name, "unless-stopped")
     assert set(container["logging"]["options"]) == {"max-size", "max-file"}
 
 
@@ -116,7 +170,7 @@ def test_the_database_has_the_settings_of_the_embedded_one() -> None:
 
 
 def test_the_schema_is_current_before_any_replica_starts() -> None:
-    assert service("migrate")["command"] == ["migrate"]
+    assert service("migrate")["command"][0] == "migrate"
     assert waits_for("migrate") == {"postgres": "service_healthy"}
     assert waits_for("service")["migrate"] == "service_completed_successfully"
 
@@ -153,19 +207,8 @@ def test_every_agent_of_a_large_farm_may_hold_a_poll_open() -> None:
 
 
 def test_agents_come_only_when_asked_for() -> None:
-    plain = compose(
-        "config",
-        "--services",
-        POSTGRES_PASSWORD=ANY_CHARACTERS,
-        FARMQUEUE_ADMIN_TOKEN=ANY_CHARACTERS,
-    ).stdout.split()
-    asked = compose(
-        "--profile=agents",
-        "config",
-        "--services",
-        POSTGRES_PASSWORD=ANY_CHARACTERS,
-        FARMQUEUE_ADMIN_TOKEN=ANY_CHARACTERS,
-    )
+    plain = compose("config", "--services", **SECRETS).stdout.split()
+    asked = compose("--profile=agents", "config", "--services", **SECRETS)
     assert set(asked.stdout.split()) - set(plain) == {"agent"}
     assert service("agent")["environment"]["FARMQUEUE_URL"] == "http://proxy:8000"
 

@@ -40,7 +40,12 @@ def test_every_variable_stands_below_a_comment_of_its_group() -> None:
 
 def test_only_what_has_no_default_is_to_be_filled_in() -> None:
     to_fill_in = re.findall(r"^([A-Z_]+)=(.*)$", EXAMPLE, re.MULTILINE)
-    assert to_fill_in == [("POSTGRES_PASSWORD", ""), ("FARMQUEUE_ADMIN_TOKEN", "")]
+    assert to_fill_in == [
+        ("POSTGRES_PASSWORD", ""),
+        ("SERVICE_PASSWORD", ""),
+        ("READER_PASSWORD", ""),
+        ("FARMQUEUE_ADMIN_TOKEN", ""),
+    ]
 
 
 def test_a_default_of_the_service_is_the_one_in_the_example() -> None:

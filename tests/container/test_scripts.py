@@ -8,7 +8,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
 WORKFLOW = ROOT / ".github/workflows/check.yml"
-DIRECTORIES = (".ci", ".githooks", "examples", "requirements", "tests")
+DIRECTORIES = (".ci", ".githooks", "deploy", "examples", "requirements", "tests")
 
 
 def shell_scripts() -> list[Path]:
@@ -23,7 +23,7 @@ def is_shell(path: Path) -> bool:
 
 def test_shellcheck_has_nothing_to_say() -> None:
     scripts = shell_scripts()
-    assert {".ci/run", ".githooks/pre-commit", "requirements/lock.sh"} <= {
+    assert {".ci/run", ".githooks/pre-commit", "deploy/env.sh", "requirements/lock.sh"} <= {
         path.relative_to(ROOT).as_posix() for path in scripts
     }
     checked = subprocess.run(
