@@ -63,7 +63,7 @@ async def _add_minute(
     told = await store.count(connection, due["at"], since, until)
     rows = await picture.queues(kept, shares, lambda _: 0.0)
     queues = {
-        str(row.id): [row.assigned, row.entitled, row.waiting]
+        str(row.id): [row.assigned, row.entitled or 0, row.waiting]
         for row in rows.values()
         if row.assigned or row.entitled or row.waiting
     }

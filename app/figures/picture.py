@@ -32,11 +32,14 @@ class QueueShape(NamedTuple):
 
 
 class QueueRow(NamedTuple):
-    """What goes on in or below a queue: agents, those it is entitled to, tasks, seconds."""
+    """What goes on in or below a queue: agents, those it is entitled to, tasks, seconds.
+
+    `entitled` is None where it is not known yet.
+    """
 
     id: int
     assigned: int
-    entitled: int
+    entitled: int | None
     waiting: int
     running: int
     paused: bool
@@ -100,7 +103,7 @@ async def queues(
             rows[at] = QueueRow(
                 at,
                 queue.assigned,
-                shares.get(at, 0),
+                shares.get(at),
                 waiting.get(queue, 0),
                 running.get(queue, 0),
                 queue.paused,

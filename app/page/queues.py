@@ -161,7 +161,7 @@ async def _lines(kept: KeptFarm | None, board: Board) -> list[Line]:
         shown = len(shapes) <= FEW or level <= OPEN_LEVELS
         lines[shape.id] = Line(
             shape,
-            figures.get(shape.id) or QueueRow(shape.id, 0, 0, 0, 0, False, 0),
+            figures.get(shape.id) or QueueRow(shape.id, 0, None, 0, 0, False, 0),
             level,
             children.get(shape.id, 0),
             "/" if above is None else f"{above.fullpath.rstrip('/')}/{shape.name}",

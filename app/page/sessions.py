@@ -4,13 +4,16 @@ The cookie is 256 random bits, of which the database has the SHA-256. Whether th
 asked of those that the gate asks, so that a session ends when its token does.
 """
 
+import asyncio
 import hashlib
 import secrets
 import time
+from collections import OrderedDict
 from dataclasses import dataclass, field
 from typing import Any
 from weakref import WeakSet
 
+from sqlalchemy import RowMapping
 from sqlalchemy.ext.asyncio import AsyncEngine
 from starlette.requests import Request
 from starlette.responses import Response
@@ -28,6 +31,7 @@ from app.tokens.secret import Parsed
 NAME = "farmqueue_session"
 SECRET_BYTES = 32
 HOUR = 3_600
+MOST_SEEN = 5_000
 
 
 class NotForThePage(Forbidden):
@@ -59,6 +63,8 @@ class Sessions:
     known: Known
     gate: Gate
     _living: WeakSet[Session] = field(default_factory=WeakSet)
+    _seen: OrderedDict[bytes, None] = field(default_factory=OrderedDict)
+    _one_of_many: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def begin(self, request: Request, token: str, response: Response) -> Caller:
         """Log in with a token; refuses as the gate does, and counts what is wrong as it does."""
@@ -100,8 +106,7 @@ class Sessions:
             return None
         engine: AsyncEngine = request.app.state.engine
         digest = _digest(cookie)
-        async with engine.connect() as connection:
-            row = await store.get(connection, digest)
+        row = await self._row(engine, digest)
         if row is None:
             return None
         caller = await self._caller(engine, row["token_id"], row["token_digest"])
@@ -112,6 +117,19 @@ class Sessions:
         self._living.add(session)
         return session
 
+    async def _row(self, engine: AsyncEngine, digest: bytes) -> RowMapping | None:
+        """What is stored of it. Of cookies never seen one at a time: the pool is for others."""
+        if digest in self._seen:
+            self._seen.move_to_end(digest)
+            return await _stored(engine, digest)
+        async with self._one_of_many:
+            row = await _stored(engine, digest)
+        if row is not None:
+            self._seen[digest] = None
+            if len(self._seen) > MOST_SEEN:
+                self._seen.popitem(last=False)
+        return row
+
     async def _caller(
         self, engine: AsyncEngine, token_id: int | None, digest: bytes
     ) -> Caller | None:
@@ -120,6 +138,11 @@ class Sessions:
             return self.known.admin_of(digest)
         parsed = Parsed(token_id, digest)
         return self.known.find(parsed) or await self.known.look_up(engine, parsed)
+
+
+async def _stored(engine: AsyncEngine, digest: bytes) -> RowMapping | None:
+    async with engine.connect() as connection:
+        return await store.get(connection, digest)
 
 
 def _digest(cookie: str) -> bytes:

@@ -68,6 +68,7 @@ def _conclude(client: Client, jobs: list[Job], result: Path, seconds: float) -> 
     for picture in sorted(result.glob("*.png")):
         print(f"  the result    {_short(picture)}")
     print("                animated: open it in a browser")
+    print(f"  the page      {client.url}/")
     print(f"  the API docs  {client.url}/docs")
 
 

@@ -1,5 +1,6 @@
 """Who is let in to the page, for how long, and what their browser may do."""
 
+import asyncio
 import hashlib
 import re
 from typing import Any
@@ -254,3 +255,27 @@ async def test_an_error_is_a_page_for_the_address_bar_and_a_problem_for_scripts(
     assert shown.headers["content-type"].startswith("text/html")
     told = await guest.get("/page/jobs/99", **{"HX-Request": "true"})
     assert (told.status_code, told.json()["code"]) == (404, "job_not_found")
+
+
+async def test_a_flood_of_cookies_that_nobody_has_takes_one_connection(
+    app: FastAPI, guest: Visitor
+) -> None:
+    await guest.log_in(ADMIN_TOKEN)
+    most = 0
+
+    async def watch() -> None:
+        nonlocal most
+        while True:
+            most = max(most, app.state.engine.pool.checkedout())
+            await asyncio.sleep(0)
+
+    async def stranger(number: int) -> httpx.Response:
+        own = visitor(app)
+        own.client.cookies.set("farmqueue_session", f"wrong-{number}")
+        return await own.get("/page/jobs")
+
+    watching = asyncio.create_task(watch())
+    answers = await asyncio.gather(*(stranger(number) for number in range(40)))
+    watching.cancel()
+    assert {answer.status_code for answer in answers} == {303}
+    assert most <= 2  # the desk's, and one

@@ -75,9 +75,11 @@
     fill.classList.toggle("low", low !== null && assigned < low);
     min.hidden = low === null; if (low !== null) min.style.left = at(low);
     max.hidden = high === null || high > scale; if (high !== null) max.style.left = at(high);
+    const known = !row.dataset.v.endsWith(",");
+    share.hidden = !known;
     share.style.left = at(entitled);
     row.querySelector(".bar").setAttribute("aria-label",
-      `${assigned} agents, entitled to ${entitled}` + (low === null ? "" : `, minimum ${low}`) + (high === null ? "" : `, maximum ${high}`));
+      `${assigned} agents` + (known ? `, entitled to ${entitled}` : "") + (low === null ? "" : `, minimum ${low}`) + (high === null ? "" : `, maximum ${high}`));
   }
 
   // --- what changed: [id, assigned, entitled, waiting, running, paused, below] ---
@@ -88,9 +90,9 @@
     for (const [id, assigned, entitled, waiting, running, paused, under] of changes) {
       const row = rows.get(String(id));
       if (!row) continue;
-      row.dataset.v = `${assigned},${entitled}`;
+      row.dataset.v = `${assigned},${entitled ?? ""}`;
       put(row.cells[2], String(assigned));
-      put(row.cells[4], String(entitled));
+      put(row.cells[4], String(entitled ?? ""));
       put(row.cells[6], farm.number(waiting));
       put(row.cells[7], farm.number(running));
       put(row.cells[8], under ? farm.span(under) : "");
