@@ -34,6 +34,8 @@ from app.scheduler.reaper import reap_for_ever
 from app.scheduler.router import router as work
 from app.settings import Settings
 from app.short_way import short_way
+from app.simulation.router import router as simulation
+from app.simulation.service import Simulations
 from app.slow_senders import protocol
 from app.tokens.keeping import note_for_ever
 from app.tokens.known import Known
@@ -71,7 +73,7 @@ def create_app(settings: Settings, url: str) -> FastAPI:
     app.gate = Gate(app.behind_the_gate, settings, app.state.known)
     app.add_middleware(BodyLimit, max_bytes=settings.max_body_bytes)
     errors.install(app)
-    for router in (jobqueues, jobs, agents, work, history, tokens, health.router):
+    for router in (jobqueues, jobs, agents, work, simulation, history, tokens, health.router):
         app.include_router(router)
     docs_pages.mount(app)
     openapi.install(app)
@@ -85,6 +87,7 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
     state.engine = create_engine(state.settings, state.url)
     state.desk = Desk(state.engine, state.settings, state.known)
     state.pulse = Pulse(state.engine, state.settings)
+    state.simulations = Simulations(state.settings, state.url)
     state.figures = QueueFigures(state.desk)
     metrics.built(schema.HEAD)
     state.background = [
@@ -102,6 +105,7 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         watching = watch_for_ever(state.engine, state.settings)
         state.background.append(asyncio.create_task(watching, name="audit"))
     yield
+    state.simulations.close()
     for task in state.background:
         task.cancel()
     await asyncio.gather(*state.background, return_exceptions=True)
@@ -118,6 +122,7 @@ class Server(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         if self.started:
             self.app.state.desk.close()
+            self.app.state.simulations.close()
         await super().shutdown(sockets)
 
 

@@ -8,6 +8,7 @@ from fastapi.openapi.utils import get_openapi
 
 from app.errors import PROBLEM_JSON, Problem, responses
 from app.gate import OPEN
+from app.simulation.schemas import SimulationRequest
 
 DESCRIPTION = """
 Decides which job each agent of a farm works on next.
@@ -60,8 +61,9 @@ def _document(app: FastAPI) -> dict[str, Any]:
     schemas = made["components"]["schemas"]
     schemas.pop("HTTPValidationError", None)
     schemas.pop("ValidationError", None)
-    problem = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
-    schemas |= problem.pop("$defs") | {"Problem": problem}
+    for model in (Problem, SimulationRequest):  # which no route has in its signature
+        schema = model.model_json_schema(ref_template="#/components/schemas/{model}")
+        schemas |= schema.pop("$defs") | {model.__name__: schema}
     for name, schema in schemas.items():
         if name.endswith("Change"):
             _forget_defaults(schema)

@@ -58,8 +58,10 @@ class Line(Generic[Member]):
 
     def first(self, bits: int) -> Member:
         """The first member that has one of the bits; there is one."""
-        members = self._stretches[self._tree.first(bits)].members
-        return next(member for member in members if member.standing & bits)
+        for member in self._stretches[self._tree.first(bits)].members:
+            if member.standing & bits:
+                return member
+        raise LookupError("the line has nothing of it")
 
     def fill(self, members: list[Member]) -> None:
         """Let these, with their keys and bits, be the whole line."""
