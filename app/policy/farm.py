@@ -131,7 +131,7 @@ class Farm:
             return
         standing = self._standing(node)
         if standing:
-            key = turn(node, parent)
+            key = turn_with(node, parent, node.assigned, begun=node.assigned > 0)
             if key != node.key or standing != node.standing:
                 parent.line.put(node, key, standing)
         elif node.key is not None:

@@ -15,39 +15,30 @@ def following(farm: Farm, job: Job, met: int) -> Job | None:
 
     `met` are the open bits of what the agent meets; it is bound to no queue, and asks at once. None
     says nothing: release the agent, and pick.
+
+    From the job upwards, with what stands in each node once the agent left: where a walk from the
+    root would turn aside last is where it really does.
     """
-    way = _way(farm, job)
-    if way is None:
-        return None
-    here: Queue | Job = farm.root
-    for node, bits in reversed(way):
-        assert isinstance(here, Queue)
-        chosen = _first(here, node, bits, met)
-        if chosen is not node:
-            return None if chosen is None else _last(chosen, met)
-        here = node
-    return job
-
-
-def _way(farm: Farm, job: Job) -> list[tuple[Queue | Job, int]] | None:
-    """The job and all above it but the root, each with what stands there once the agent left."""
     if job.failed_by:
         return None
-    way: list[tuple[Queue | Job, int]] = []
+    found: Queue | Job | None = job
     node: Queue | Job = job
     bits = job.kind if job.waiting and job.parents_done else 0
-    while (parent := node.parent) is not None:
+    while (queue := node.parent) is not None:
         left = node.assigned - 1
-        if not left and parent.prefer_running_jobs:
+        if not left and queue.prefer_running_jobs:
             return None  # it may be a job that nobody works on then, whose turn comes later
         if node.paused or (node.maximum is not None and left >= node.maximum):
             bits = 0
         elif node.minimum is not None and left < node.minimum:
             bits |= owed(bits & farm.kinds.open_bits)
-        way.append((node, bits))
-        bits |= parent.line.standing
-        node = parent
-    return way
+        standing = queue.line.standing
+        chosen = _first(queue, node, bits, met)
+        if chosen is not node:
+            found = chosen
+        bits |= standing
+        node = queue
+    return _last(found, met)
 
 
 def _first(queue: Queue, left: Queue | Job, bits: int, met: int) -> Queue | Job | None:
@@ -68,9 +59,9 @@ def _first(queue: Queue, left: Queue | Job, bits: int, met: int) -> Queue | Job 
     return left if turn_with(left, queue, left.assigned - 1, begun=True) < first.key else first
 
 
-def _last(node: Queue | Job, met: int) -> Job | None:
+def _last(node: Queue | Job | None, met: int) -> Job | None:
     """Where the walk ends; None where agents failed tasks of the job: it may be closed to one."""
     while isinstance(node, Queue):
         standing = node.line.standing
         node = node.line.first(owed(met) if standing & owed(met) else met)
-    return None if node.failed_by else node
+    return None if node is None or node.failed_by else node

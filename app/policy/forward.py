@@ -162,7 +162,9 @@ class Forward:
         """The first agent's work is over: it gets its next at once where that is easily seen."""
         _, _, worker, job = self._ends[0]
         found = None
-        if not worker.leaves and worker.agent.within is None and not self._others_first(job):
+        look = self._idle or job.assigned == 1
+        plain = not worker.leaves and worker.agent.within is None
+        if plain and not (look and self._others_first(job)):
             found = following(self.farm, job, worker.met)
         if found is None:
             self._end_and_ask(worker, job)

@@ -100,8 +100,14 @@ class Line(Generic[Member]):
     def _move_within(self, at: int, member: Member, before: Key, key: Key, standing: int) -> None:
         stretch = self._stretches[at]
         if before != key:
-            _take_out(stretch, before)
-            self._put_into(at, member, key)
+            keys, members = stretch.keys, stretch.members
+            place = bisect_left(keys, before)
+            del keys[place], members[place]
+            place = bisect_left(keys, key)
+            keys.insert(place, key)
+            members.insert(place, member)
+            member.key = key
+            self._lasts[at] = keys[-1]
         if member.standing != standing:
             member.standing = standing
             self._tree.set(at, stretch.bits())

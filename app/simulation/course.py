@@ -9,7 +9,7 @@ from app.simulation.play import Played
 Node = Queue | Job
 
 # Moments at which it is looked what everybody is entitled to, beside the first.
-LOOKS = 12
+LOOKS = 8
 
 
 class Course:
