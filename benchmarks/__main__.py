@@ -23,6 +23,7 @@ PARTS = [
     "replicas",
     "peers",
     "policy",
+    "simulate",
 ]
 ON_DEMAND = ["soak"]
 

@@ -71,7 +71,7 @@ class Edits:
     def __post_init__(self) -> None:
         self._queue_ids = count(max(self.picture.queues, default=0) + 1)
         self._job_ids = count(max(self.picture.jobs, default=0) + 1)
-        self._agent_ids = count(1)
+        self._agent_ids = count(len(self.picture.agents) + 1)
         # New ones by title and place; who wants to be told of jobs is told of these.
         self.new_jobs: list[int] = []
 

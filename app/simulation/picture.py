@@ -87,6 +87,7 @@ class Picture:
             return
         for job_id in gone:
             del self.jobs[job_id]
+            self.arrivals.pop(job_id, None)
         for row in self.jobs.values():
             if row["parents"] and not gone.isdisjoint(row["parents"]):
                 row["parents"] = [one for one in row["parents"] if one not in gone]

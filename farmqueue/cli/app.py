@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from farmqueue import __version__
-from farmqueue.cli import agent, agents, jobs, queues, service, submit, watch
+from farmqueue.cli import agent, agents, jobs, queues, service, simulate, submit, watch
 from farmqueue.cli import token as tokens
 from farmqueue.cli.connection import GIVEN
 from farmqueue.cli.exits import MEANINGS
@@ -28,6 +28,7 @@ app.add_typer(jobs.job, name="job", help="One job, or act on jobs.", rich_help_p
 app.command(rich_help_panel=_WORK)(watch.watch)
 app.command(rich_help_panel=_LOOK)(queues.queues)
 app.add_typer(queues.queue, name="queue", help="One queue, or change it.", rich_help_panel=_LOOK)
+app.command(rich_help_panel=_LOOK)(simulate.simulate)
 app.add_typer(agents.agents, name="agents", help="The agents.", rich_help_panel=_LOOK)
 app.add_typer(tokens.token, name="token", help="Who may do what.", rich_help_panel=_LOOK)
 

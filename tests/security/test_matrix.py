@@ -53,6 +53,7 @@ MAY: dict[str, set[str]] = {
     "POST /assign": WORKERS,
     "POST /assignments/{assignment_id}/results": WORKERS,
     "POST /assignments/{assignment_id}/release": WORKERS,
+    "POST /simulate": READERS,
     "GET /history": READERS,
     "POST /tokens": {"admin"},
     "GET /tokens": {"admin"},
@@ -82,6 +83,7 @@ def bodies(place: "Place") -> dict[str, Any]:
         "POST /assignments/{assignment_id}/results": {
             "results": [{"task_id": place.ids["task_id"], "state": "running", "progress": 0.5}]
         },
+        "POST /simulate": {"farm": {"agents": [{}]}, "hours": 1},
         "POST /tokens": {"role": "viewer", "name": "eve"},
     }
 
