@@ -43,6 +43,8 @@ from app.scheduler.reaper import reap_for_ever
 from app.scheduler.router import router as work
 from app.settings import Settings
 from app.short_way import short_way
+from app.simulation.router import router as simulation
+from app.simulation.service import Simulations
 from app.slow_senders import protocol
 from app.tokens.keeping import note_for_ever
 from app.tokens.known import Known
@@ -81,7 +83,7 @@ def create_app(settings: Settings, url: str) -> FastAPI:
     app.state.sessions = Sessions(settings, app.state.known, app.gate)
     app.add_middleware(BodyLimit, max_bytes=settings.max_body_bytes)
     errors.install(app)
-    rooms = (plans, jobqueues, jobs, agents, work, explain, history, figures, tokens)
+    rooms = (plans, jobqueues, jobs, agents, work, simulation, explain, history, figures, tokens)
     for router in (*rooms, health.router):
         app.include_router(router)
     mount_page(app)
@@ -97,6 +99,7 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
     state.engine = create_engine(state.settings, state.url)
     state.desk = Desk(state.engine, state.settings, state.known)
     state.pulse = Pulse(state.engine, state.settings)
+    state.simulations = Simulations(state.settings, state.url)
     state.figures = QueueFigures(state.desk)
     state.workshop = Workshop(state.url)
     state.entitlements = Entitlements(state.desk, state.workshop)
@@ -121,6 +124,7 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         watching = watch_for_ever(state.engine, state.settings)
         state.background.append(asyncio.create_task(watching, name="audit"))
     yield
+    state.simulations.close()
     for task in state.background:
         task.cancel()
     await asyncio.gather(*state.background, return_exceptions=True)
@@ -140,6 +144,7 @@ class Server(uvicorn.Server):
         if self.started:
             self.app.state.board.close()
             self.app.state.desk.close()
+            self.app.state.simulations.close()
         await super().shutdown(sockets)
 
 

@@ -9,6 +9,7 @@ from fastapi.openapi.utils import get_openapi
 from app.errors import PROBLEM_JSON, Problem, responses
 from app.gate import OPEN
 from app.plan.schemas import TreeFile
+from app.simulation.schemas import SimulationRequest
 
 DESCRIPTION = """
 Decides which job each agent of a farm works on next.
@@ -61,11 +62,10 @@ def _document(app: FastAPI) -> dict[str, Any]:
     schemas = made["components"]["schemas"]
     schemas.pop("HTTPValidationError", None)
     schemas.pop("ValidationError", None)
-    problem = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
-    schemas |= problem.pop("$defs") | {"Problem": problem}
-    # Of bodies that the routes take as they come.
-    file = TreeFile.model_json_schema(ref_template="#/components/schemas/{model}")
-    schemas |= file.pop("$defs") | {TreeFile.__name__: file}
+    # What no route has in its signature.
+    for model in (Problem, TreeFile, SimulationRequest):
+        schema = model.model_json_schema(ref_template="#/components/schemas/{model}")
+        schemas |= schema.pop("$defs") | {model.__name__: schema}
     for name, schema in schemas.items():
         if name.endswith("Change"):
             _forget_defaults(schema)

@@ -105,6 +105,18 @@ class Settings(BaseSettings):
         bool, Field(description="Whether /metrics has the figures of each queue")
     ] = True
 
+    simulate_seconds: Annotated[
+        float,
+        Field(ge=1, le=600, description="How long one simulation may take"),
+    ] = 20.0
+    simulate_memory_mb: Annotated[
+        int, Field(ge=256, le=1_000_000, description="Memory that one simulation may have")
+    ] = 1_024
+    simulate_at_once: Annotated[
+        int,
+        Field(ge=0, le=64, description="Simulations of one process at the same time; 0: none"),
+    ] = 1
+
     @classmethod
     def from_environment(cls) -> "Settings":
         """The settings, or an end of the process that names each variable that is wrong."""

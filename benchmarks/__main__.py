@@ -24,6 +24,7 @@ PARTS = [
     "peers",
     "policy",
     "page",
+    "simulate",
 ]
 ON_DEMAND = ["snapshot", "soak"]
 

@@ -320,6 +320,11 @@ def history(
     return Call("GET", "/history", filters)
 
 
+def simulate(request: Mapping[str, Any]) -> Call[Json]:
+    """What if: the farm played forward; `request` as the service's document has it."""
+    return Call("POST", "/simulate", body=dict(request), patience=60)
+
+
 def ready() -> Call[Json]:
     """Whether the service can work; `Unavailable` says why not."""
     return Call("GET", "/readyz")

@@ -132,6 +132,7 @@ class Client:
     create_token = _blocking(calls.create_token)
     revoke_token = _blocking(calls.revoke_token)
     history = _pages(calls.history)
+    simulate = _blocking(calls.simulate)
     ready = _blocking(calls.ready)
 
 
@@ -249,6 +250,7 @@ class AsyncClient:
     create_token = _awaiting(calls.create_token)
     revoke_token = _awaiting(calls.revoke_token)
     history = _async_pages(calls.history)
+    simulate = _awaiting(calls.simulate)
     ready = _awaiting(calls.ready)
 
 

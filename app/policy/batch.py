@@ -12,6 +12,8 @@ NOBODY: frozenset[UUID] = frozenset()
 
 def takes_any(job: Job, agent: Agent, online: Collection[Agent]) -> bool:
     """A task is waiting that the agent may take."""
+    if not job.failed_by:
+        return bool(job.waiting)
     return next(_takeable(job, agent, online), None) is not None
 
 
@@ -27,6 +29,15 @@ def next_batch(job: Job, agent: Agent, online: Collection[Agent]) -> list[int]:
             break
         chosen.append(ordinal)
     return chosen
+
+
+def take(job: Job, agent: Agent, online: Collection[Agent]) -> list[int]:
+    """The next batch, which waits no longer; a task is waiting that the agent may take."""
+    if job.batch == 1 and not job.failed_by:
+        return [job.waiting.pop()]
+    ordinals = next_batch(job, agent, online)
+    job.waiting.remove(ordinals)
+    return ordinals
 
 
 def _takeable(job: Job, agent: Agent, online: Collection[Agent]) -> Iterator[int]:

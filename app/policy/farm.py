@@ -87,6 +87,22 @@ class Farm:
             at.assigned += agents
             self._place(at)
 
+    def exchange(self, left: Queue | Job, joined: Queue | Job) -> None:
+        """An agent that worked in or below one works in or below the other: nobody else moved.
+
+        What is above both is looked at only where it notices.
+        """
+        above = [*path(left)]
+        common = next(at for at in path(joined) if at in above)
+        for start, agents in ((left, -1), (joined, 1)):
+            at = start
+            while at is not common:
+                at.assigned += agents
+                self._place(at)
+                assert at.parent is not None
+                at = at.parent
+        self.settle(common)
+
     def settle(self, node: Queue | Job) -> None:
         """Something else of the node changed: look how it stands, and who above notices."""
         at: Queue | Job = node
@@ -115,7 +131,7 @@ class Farm:
             return
         standing = self._standing(node)
         if standing:
-            key = turn(node, parent)
+            key = turn_with(node, parent, node.assigned, begun=node.assigned > 0)
             if key != node.key or standing != node.standing:
                 parent.line.put(node, key, standing)
         elif node.key is not None:
@@ -123,13 +139,16 @@ class Farm:
 
     def _standing(self, node: Queue | Job) -> int:
         """The bits of what is open and owed in or below a node."""
-        if node.paused or node.full:
+        maximum, minimum = node.maximum, node.minimum
+        if node.paused or (maximum is not None and node.assigned >= maximum):
             return 0
         if isinstance(node, Queue):
             below = node.line.standing
         else:
             below = node.kind if node.waiting and node.parents_done else 0
-        return below | owed(below & self.kinds.open_bits) if node.below_minimum else below
+        if minimum is None or node.assigned >= minimum:
+            return below
+        return below | owed(below & self.kinds.open_bits)
 
     def _raise(self, queue: Queue) -> None:
         """Find how everything below the queue stands, from the leaves up."""

@@ -58,8 +58,10 @@ class Line(Generic[Member]):
 
     def first(self, bits: int) -> Member:
         """The first member that has one of the bits; there is one."""
-        members = self._stretches[self._tree.first(bits)].members
-        return next(member for member in members if member.standing & bits)
+        for member in self._stretches[self._tree.first(bits)].members:
+            if member.standing & bits:
+                return member
+        raise LookupError("the line has nothing of it")
 
     def after(self, member: Member, bits: int) -> Member | None:
         """The next member behind this one, which stands in the line, that has one of the bits."""
@@ -111,8 +113,14 @@ class Line(Generic[Member]):
     def _move_within(self, at: int, member: Member, before: Key, key: Key, standing: int) -> None:
         stretch = self._stretches[at]
         if before != key:
-            _take_out(stretch, before)
-            self._put_into(at, member, key)
+            keys, members = stretch.keys, stretch.members
+            place = bisect_left(keys, before)
+            del keys[place], members[place]
+            place = bisect_left(keys, key)
+            keys.insert(place, key)
+            members.insert(place, member)
+            member.key = key
+            self._lasts[at] = keys[-1]
         if member.standing != standing:
             member.standing = standing
             self._tree.set(at, stretch.bits())

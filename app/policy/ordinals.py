@@ -32,6 +32,15 @@ class Ordinals:
     def ranges(self) -> tuple[Range, ...]:
         return tuple(self._ranges)
 
+    def pop(self) -> int:
+        """Take out the lowest; there is one."""
+        first, end = self._ranges[0]
+        if first + 1 < end:
+            self._ranges[0] = (first + 1, end)
+        else:
+            del self._ranges[0]
+        return first
+
     def remove(self, ordinals: Iterable[int]) -> None:
         """Take out ordinals that are in the set; `KeyError` for one that is not."""
         for first, end in runs(ordinals):

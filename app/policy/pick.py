@@ -3,7 +3,7 @@
 From the root down, the walk goes into the open child whose turn it is, owed ones before all others.
 """
 
-from app.policy.batch import next_batch, takes_any
+from app.policy.batch import take, takes_any
 from app.policy.farm import Farm
 from app.policy.fit import Agent
 from app.policy.kinds import owed
@@ -27,15 +27,15 @@ def pick(farm: Farm, agent: Agent) -> Job | None:
 
 def find(farm: Farm, agent: Agent, closed: list[Job]) -> Job | None:
     """As `pick`; jobs that the agent is barred from stay closed, and are added to `closed`."""
-    start = start_for(farm, agent)
-    if start is None:
+    begins = start(farm, agent.within)
+    if begins is None:
         return None
     met = farm.kinds.met_by(agent)
-    job = _walk(start, met)
+    job = _walk(begins, met)
     while job is not None and not takes_any(job, agent, farm.online.values()):
         farm.close(job)
         closed.append(job)
-        job = _walk(start, met)
+        job = _walk(begins, met)
     return job
 
 
@@ -47,24 +47,23 @@ def assign(farm: Farm, agent: Agent) -> tuple[Job, list[int]] | None:
 
 def give(farm: Farm, agent: Agent, job: Job) -> list[int]:
     """Count the agent to the job that was picked for it: the ordinals that no longer wait."""
-    ordinals = next_batch(job, agent, farm.online.values())
-    job.waiting.remove(ordinals)
+    ordinals = take(job, agent, farm.online.values())
     farm.count(job, 1)
     return ordinals
 
 
-def start_for(farm: Farm, agent: Agent) -> Queue | None:
-    """The root; the agent's queue, if it is bound to one and nothing on the way there is closed."""
-    if agent.within is None:
+def start(farm: Farm, within: int | None) -> Queue | None:
+    """The root; the queue that an agent is bound to, if nothing on the way there is closed."""
+    if within is None:
         return farm.root
-    queue = farm.queues.get(agent.within)
+    queue = farm.queues.get(within)
     if queue is None or any(node.paused or node.full for node in path(queue)):
         return None
     return queue
 
 
-def _walk(start: Queue, met: int) -> Job | None:
-    node: Queue | Job = start
+def _walk(begins: Queue, met: int) -> Job | None:
+    node: Queue | Job = begins
     while isinstance(node, Queue):
         here = node.line.standing
         if here & owed(met):

@@ -11,7 +11,7 @@ from app.policy.changes import Change, freed, made
 from app.policy.farm import Farm
 from app.policy.fit import Agent, Requirements
 from app.policy.obstacles import Census, Closed, Obstacle, census, closed_above, unfit
-from app.policy.pick import find, pick, start_for
+from app.policy.pick import find, pick, start
 from app.policy.steps import Step, steps_to
 from app.policy.tree import Job, Queue, path
 
@@ -75,7 +75,7 @@ def way(farm: Farm, agent: Agent, node: Queue | Job) -> list[Step]:
     closed: list[Job] = []
     try:
         find(farm, agent, closed)
-        return steps_to(node, farm.kinds.met_by(agent), start_for(farm, agent) or farm.root)
+        return steps_to(node, farm.kinds.met_by(agent), start(farm, agent.within) or farm.root)
     finally:
         for each in closed:
             farm.settle(each)

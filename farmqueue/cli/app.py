@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from farmqueue import __version__
-from farmqueue.cli import agent, agents, jobs, plans, queues, service, submit, top, watch
+from farmqueue.cli import agent, agents, jobs, plans, queues, service, simulate, submit, top, watch
 from farmqueue.cli import token as tokens
 from farmqueue.cli.connection import GIVEN
 from farmqueue.cli.exits import MEANINGS
@@ -36,6 +36,7 @@ app.command(rich_help_panel=_FILE)(plans.export)
 app.command(rich_help_panel=_FILE)(plans.plan)
 app.command(rich_help_panel=_FILE)(plans.apply)
 app.command(rich_help_panel=_FILE)(plans.schema)
+app.command(rich_help_panel=_LOOK)(simulate.simulate)
 app.add_typer(agents.agents, name="agents", help="The agents.", rich_help_panel=_LOOK)
 app.add_typer(why, name="why", help="Why something runs, or does not.", rich_help_panel=_LOOK)
 app.add_typer(tokens.token, name="token", help="Who may do what.", rich_help_panel=_LOOK)

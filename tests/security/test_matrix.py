@@ -59,6 +59,7 @@ MAY: dict[str, set[str]] = {
     "GET /jobqueues/{jobqueue_id}/explain": READERS,
     "GET /agents/{agent_id}/explain": READERS,
     "GET /assignments/{assignment_id}/explain": READERS,
+    "POST /simulate": READERS,
     "GET /history": READERS,
     "GET /history/figures": READERS,
     "POST /tokens": {"admin"},
@@ -91,6 +92,7 @@ def bodies(place: "Place") -> dict[str, Any]:
         "POST /assignments/{assignment_id}/results": {
             "results": [{"task_id": place.ids["task_id"], "state": "running", "progress": 0.5}]
         },
+        "POST /simulate": {"farm": {"agents": [{}]}, "hours": 1},
         "POST /tokens": {"role": "viewer", "name": "eve"},
     }
 

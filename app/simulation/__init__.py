@@ -1,0 +1,1 @@
+"""What if: the farm played forward by the rules, in a process of its own."""

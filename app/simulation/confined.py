@@ -1,0 +1,26 @@
+"""Limits that a process sets itself before it does anything large."""
+
+import os
+import signal
+import sys
+
+# What begins to write its answer at the last moment still may.
+SPARE_SECONDS = 3
+NICE = 10
+
+
+def confine(seconds: float, memory_mb: int) -> None:
+    """No more memory and time than that, and only what others leave of the processor.
+
+    Whoever started it may be gone: the alarm ends it then.
+    """
+    os.nice(NICE)
+    if sys.platform != "win32":
+        import resource  # noqa: PLC0415
+
+        memory = memory_mb * 1_000_000
+        resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
+        processor = int(seconds) + SPARE_SECONDS
+        resource.setrlimit(resource.RLIMIT_CPU, (processor, processor))
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        signal.alarm(processor)

@@ -1,0 +1,100 @@
+"""A request simulated: the farm as it would be, and as it is without the changes."""
+
+import asyncio
+import time
+from typing import Any
+
+from app.simulation.course import Course
+from app.simulation.durations import Model
+from app.simulation.edits import Edits, Wrong
+from app.simulation.live import read
+from app.simulation.outcome import outcome
+from app.simulation.picture import Picture, Place
+from app.simulation.play import Played
+from app.simulation.schemas import MAX_AGENTS, MAX_QUEUES, SimulationRequest
+
+SHOWN_QUEUES = 2_000
+SHOWN_JOBS = 100
+SHOWN_SERIES = 100
+
+
+class TooLong(Exception):
+    """It takes longer than it may."""
+
+
+def simulate(asked: SimulationRequest, url: str, seconds: float) -> dict[str, Any]:
+    """What `answers.Simulation` is made of. Raises `Wrong` and `TooLong`."""
+    deadline = time.monotonic() + seconds
+    plain = Picture() if asked.farm else asyncio.run(read(url, asked.spread, seconds))
+    base = Edits(plain, asked.spread)
+    if asked.farm:
+        base.make(asked.farm)
+        base.check()
+    edits = Edits(plain.copy(), asked.spread)
+    edits.apply(asked.changes)
+    edits.add_work(asked.workload, "workload")
+    changed = edits.picture
+    errors = [*edits.errors, *_unknown(asked, plain, changed)]
+    if errors:
+        raise Wrong(errors)
+    jobs = asked.jobs or [*sorted(changed.jobs)[:SHOWN_JOBS], *edits.new_jobs[:SHOWN_JOBS]]
+    jobs = sorted(set(jobs))
+    baseline = None
+    if asked.baseline and (asked.changes or asked.workload):
+        if asked.changes:
+            base.add_work(asked.workload, "workload")
+        if not base.errors:  # else the work goes where only the changes make a queue
+            baseline = _play(asked, plain, jobs, deadline)
+    return {
+        "hours": asked.hours,
+        "seed": asked.seed,
+        "measured_jobs": len(plain.models),
+        "changed": _play(asked, changed, jobs, deadline),
+        "baseline": baseline,
+    }
+
+
+def _unknown(asked: SimulationRequest, plain: Picture, changed: Picture) -> list[tuple[Place, str]]:
+    """What should be told of and is not there, before or after; and what is too much."""
+    errors: list[tuple[Place, str]] = [
+        (("series", place), f"there is no queue {fullpath[:200]}")
+        for place, fullpath in enumerate(asked.series)
+        if plain.queue_at(fullpath) is None and changed.queue_at(fullpath) is None
+    ]
+    errors += [
+        (("jobs", place), f"there is no unfinished job with id {job_id}")
+        for place, job_id in enumerate(asked.jobs)
+        if job_id not in plain.jobs and job_id not in changed.jobs
+    ]
+    if len(changed.agents) > MAX_AGENTS or len(changed.queues) > MAX_QUEUES:
+        most = f"{MAX_AGENTS} agents and {MAX_QUEUES} queues"
+        errors.append((("farm",), f"a simulation has at most {most}: this farm is larger"))
+    return errors
+
+
+def _play(
+    asked: SimulationRequest, picture: Picture, jobs: list[int], deadline: float
+) -> dict[str, Any]:
+    horizon = asked.hours * 3_600
+
+    def watch() -> None:
+        if time.monotonic() > deadline:
+            reached = played.forward.now / 3_600 if started else 0.0
+            raise TooLong(
+                f"it came to {reached:.1f} of {asked.hours:g} hours in the time that a simulation"
+                " may take: ask for fewer hours, or without the baseline"
+            )
+
+    started = False
+    otherwise = Model.of(asked.default_task_seconds, asked.spread)
+    played = Played(picture, horizon, asked.seed, otherwise, watch)
+    started = True
+    queues = {picture.fullpath(queue_id): queue_id for queue_id in picture.queues}
+    by_level = sorted(queues, key=lambda fullpath: (fullpath.count("/"), fullpath))
+    named = [one.rstrip("/") for one in asked.series if picture.queue_at(one) is not None]
+    top = [fullpath for fullpath in by_level if fullpath.count("/") == 1][:SHOWN_SERIES]
+    series = {fullpath: played.queues[queues[fullpath]] for fullpath in [*top, *named]}
+    course = Course(played, asked.step_seconds, dict(series))
+    course.run()
+    shown = {fullpath: queues[fullpath] for fullpath in sorted({*by_level[:SHOWN_QUEUES], *named})}
+    return outcome(course, shown, jobs)

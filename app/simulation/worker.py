@@ -1,0 +1,59 @@
+"""The process of one simulation: a request comes in, an answer goes out, and it ends.
+
+It is told on its standard input: a line of JSON with the database's `url`, then the request's body
+as it came. It answers a line of JSON that says what the rest is: nothing for a success, of which
+the rest is the body; `errors`, each a place and why; or `too_large`, why.
+"""
+
+import gc
+import json
+import os
+import signal
+import sys
+
+from app.simulation.confined import confine
+
+
+def main() -> None:
+    """`seconds memory_mb` are the limits that it sets itself."""
+    seconds, memory_mb = float(sys.argv[1]), int(sys.argv[2])
+    confine(seconds, memory_mb)
+    too_large = _line({"too_large": f"it needs more than the {memory_mb} MB that it may have"})
+    try:
+        said, body = _answered(seconds)
+    except MemoryError:
+        said, body = too_large, b""
+    with os.fdopen(os.dup(1), "wb") as out:
+        out.write(said + body)
+    signal.alarm(0)
+
+
+def _answered(seconds: float) -> tuple[bytes, bytes]:
+    # Imported under the limits, which are to hold for all of it.
+    from pydantic import ValidationError  # noqa: PLC0415
+
+    from app.simulation.edits import Wrong  # noqa: PLC0415
+    from app.simulation.schemas import SimulationRequest  # noqa: PLC0415
+    from app.simulation.simulate import TooLong, simulate  # noqa: PLC0415
+
+    told = json.loads(sys.stdin.buffer.readline())
+    body = sys.stdin.buffer.read()
+    gc.disable()  # it ends before there is much to collect
+    try:
+        found = simulate(SimulationRequest.model_validate_json(body), told["url"], seconds)
+    except ValidationError as wrong:
+        listed = wrong.errors(include_url=False, include_context=False, include_input=False)
+        return _line({"errors": [(one["loc"], one["msg"]) for one in listed]}), b""
+    except Wrong as wrong:
+        return _line({"errors": wrong.errors}), b""
+    except TooLong as wrong:
+        return _line({"too_large": str(wrong)}), b""
+    return _line({}), json.dumps(found, separators=(",", ":")).encode()
+
+
+def _line(said: object) -> bytes:
+    return json.dumps(said).encode() + b"\n"
+
+
+if __name__ == "__main__":
+    main()
