@@ -65,7 +65,9 @@ def _document(app: FastAPI) -> dict[str, Any]:
     # What no route has in its signature.
     for model in (Problem, TreeFile, SimulationRequest):
         schema = model.model_json_schema(ref_template="#/components/schemas/{model}")
-        schemas |= schema.pop("$defs") | {model.__name__: schema}
+        for name, part in (schema.pop("$defs") | {model.__name__: schema}).items():
+            if schemas.setdefault(name, part) != part:
+                raise ValueError(f"two models are named {name}: the document can have one")
     for name, schema in schemas.items():
         if name.endswith("Change"):
             _forget_defaults(schema)

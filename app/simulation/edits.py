@@ -18,10 +18,10 @@ from app.simulation.schemas import (
     MAX_QUEUES,
     Agents,
     Changes,
+    EditedJob,
+    EditedQueue,
     GivenFarm,
-    JobEdit,
     LessAgents,
-    QueueEdit,
     Work,
 )
 
@@ -110,7 +110,7 @@ class Edits:
 
     # --- queues ---
 
-    def _edit_queue(self, asked: QueueEdit) -> None:
+    def _edit_queue(self, asked: EditedQueue) -> None:
         sent = _sent(asked, _QUEUE_FIELDS)
         if asked.create is not None:
             self._create(asked.create, "create", sent)
@@ -125,7 +125,7 @@ class Edits:
             self._move(row, asked.parent)
         row.update(sent)
 
-    def _edited(self, asked: QueueEdit) -> int:
+    def _edited(self, asked: EditedQueue) -> int:
         if asked.queue is not None:
             return self._queue(asked.queue, "queue", or_root=False)
         assert asked.id is not None
@@ -182,7 +182,7 @@ class Edits:
 
     # --- jobs ---
 
-    def _edit_job(self, asked: JobEdit) -> None:
+    def _edit_job(self, asked: EditedJob) -> None:
         row = self.picture.jobs.get(asked.id)
         if row is None:
             raise _Refused(f"there is no unfinished job with id {asked.id}", "id")

@@ -33,7 +33,7 @@ class GivenQueue(_QueueFields):
     queue: Fullpath
 
 
-class QueueEdit(_QueueFields):
+class EditedQueue(_QueueFields):
     """A queue that is changed, made, or taken away; what is not sent stays."""
 
     id: Id | None = Field(None, description="Of the queue that is changed")
@@ -51,7 +51,7 @@ class QueueEdit(_QueueFields):
         return self
 
 
-class JobEdit(Limits):
+class EditedJob(Limits):
     """A job that is changed or taken away; what is not sent stays."""
 
     id: Id
@@ -105,8 +105,8 @@ class AgentEdits(Body):
 
 
 class Changes(Body):
-    queues: list[QueueEdit] = Field([], max_length=MAX_QUEUES, description="One after the other")
-    jobs: list[JobEdit] = Field([], max_length=MAX_JOBS)
+    queues: list[EditedQueue] = Field([], max_length=MAX_QUEUES, description="One after the other")
+    jobs: list[EditedJob] = Field([], max_length=MAX_JOBS)
     agents: AgentEdits = AgentEdits()
 
     def __bool__(self) -> bool:
