@@ -23,6 +23,7 @@ class Call:
     status: int | None = None
     answer: Json | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
+    given_up: bool = False  # by the client itself, with no time left for an answer
 
     @property
     def accepted(self) -> bool:
@@ -42,13 +43,16 @@ class Ledger:
             response = await http.post(path, json=body, headers=headers)
         except httpx.TransportError:
             return call
+        except asyncio.CancelledError:
+            call.given_up = True
+            raise
         call.status, call.headers = response.status_code, response.headers
         if response.content:
             call.answer = response.json()
         return call
 
     def statuses(self) -> set[int | None]:
-        return {call.status for call in self.calls}
+        return {call.status for call in self.calls if not call.given_up}
 
 
 @dataclass(eq=False)

@@ -6,11 +6,13 @@ from collections import Counter
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 
+import httpx
 import pytest
 
 from tests.chaos import invariants
 from tests.chaos.clients import client
 from tests.chaos.crew import Call
+from tests.chaos.heartbeats import heartbeats
 from tests.chaos.stage import Maker, Stage
 from tests.chaos.test_restart import all_wait, enlist_many
 
@@ -36,19 +38,6 @@ def many_files() -> Iterator[None]:
     resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
-async def beat(on: Stage, agent: str, over: asyncio.Event) -> int:
-    """Heartbeats as often as the service wants them, each answered before the next one is due."""
-    answered = 0
-    async with client(on.replicas[0].url, timeout=LEASE / 3) as http:
-        while not over.is_set():
-            answer = await http.post(f"/agents/{agent}/heartbeat", json={})
-            assert answer.status_code == 200, answer.text
-            assert answer.json()["stop"] == []
-            answered += 1
-            await asyncio.sleep(answer.json()["heartbeat_seconds"])
-    return answered
-
-
 async def most_connections(on: Stage, over: asyncio.Event) -> int:
     most = 0
     while not over.is_set():
@@ -58,16 +47,23 @@ async def most_connections(on: Stage, over: asyncio.Event) -> int:
     return most
 
 
+async def until_given(on: Stage, http: httpx.AsyncClient, agent: str) -> Call:
+    """The answer that brings work: polls are sent again as they end, as agents do."""
+    while True:
+        call = await on.ledger.post(http, "/assign", {"agent_id": agent, "wait": 60})
+        if call.status != httpx.codes.NO_CONTENT:
+            return call
+
+
 @asynccontextmanager
 async def waiting(on: Stage, ids: Sequence[str]) -> AsyncIterator[list[asyncio.Task[Call]]]:
-    """A poll of each, held open. Some after others: this process has heartbeats to send as well."""
+    """A poll of each, held open."""
     async with AsyncExitStack() as stack:
         polls: list[asyncio.Task[Call]] = []
         for first in range(0, len(ids), ONE_CLIENT):
             http = await stack.enter_async_context(client(on.replicas[0].url))
             some = ids[first : first + ONE_CLIENT]
-            asks = [{"agent_id": agent, "wait": 60} for agent in some]
-            polls += [asyncio.create_task(on.ledger.post(http, "/assign", ask)) for ask in asks]
+            polls += [asyncio.create_task(until_given(on, http, agent)) for agent in some]
             await all_wait(on, len(polls))
         yield polls
 
@@ -100,12 +96,13 @@ async def test_beside_2000_polls_on_ten_connections_heartbeats_are_answered_and_
         await on.farm.job("long", tasks=BUSY)
         held = await give(on, busy)
         over = asyncio.Event()
-        beats = [asyncio.create_task(beat(on, agent, over)) for agent in busy]
         connections = asyncio.create_task(most_connections(on, over))
-        async with waiting(on, idle) as polls:
-            await asyncio.wait(beats, timeout=LEASES * LEASE, return_when=asyncio.FIRST_EXCEPTION)
-            assert not any(task.done() for task in beats), [task for task in beats if task.done()]
-            assert await on.metric(on.replicas[0], "farmqueue_waiting_polls") == WAITING
+        async with (
+            heartbeats(on.replicas[0].url, busy, due=LEASE / 3) as beats,
+            waiting(on, idle) as polls,
+        ):
+            await asyncio.sleep(LEASES * LEASE)
+            await all_wait(on, WAITING)
             await on.farm.queue("/few", maximum_agents=MAXIMUM)
             await on.farm.job("shot", tasks=WAITING, queue="/few")
             await given(polls, MAXIMUM)
@@ -114,7 +111,7 @@ async def test_beside_2000_polls_on_ten_connections_heartbeats_are_answered_and_
             await on.farm.set_queue("/few", maximum_agents=None)
             calls = await given(polls, WAITING)
         over.set()
-        assert min(await asyncio.gather(*beats)) >= 3 * LEASES
+        assert min(beats.answered[agent] for agent in busy) >= 3 * LEASES
         assert await connections <= POOL + invariants.LISTENERS
         assert {call.status for call in calls} == {200}
         answers = [call.answer for call in calls if call.answer is not None]

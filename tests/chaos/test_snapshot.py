@@ -20,6 +20,13 @@ pytestmark = [pytest.mark.chaos, pytest.mark.timeout(400)]
 CHANGES = 300  # in the feed, since the sessions began
 NEWS = 50  # rows at most of a read that follows the last change at once
 
+# A feed of so many more, so that a read of all of it is never the cheapest.
+MANY = """
+INSERT INTO farm_changes (xid, jobs)
+SELECT CAST(CAST(pg_current_xact_id() AS text) AS bigint), ARRAY[CAST($1 AS bigint)]
+FROM generate_series(1, 20000)
+"""
+
 COUNT = "SELECT count(*) AS n FROM farm_changes"
 OLDEST = "SELECT CAST(CAST(pg_snapshot_xmin(pg_current_snapshot()) AS text) AS bigint) AS xid"
 
@@ -71,6 +78,8 @@ async def test_while_a_snapshot_is_held_no_read_of_the_feed_has_more_to_look_at(
             await on.farm.set_job("shot", maximum_agents=0)
             await at_work.finish()
             assert await on.postgres.fetch(OLDEST) == [began]
+            await on.postgres.fetch(MANY, on.farm.jobs["shot"])
+            await on.postgres.fetch("ANALYZE farm_changes")
             assert 1 <= await rows_of_a_read(on) <= NEWS
         assert on.ledger.statuses() <= {200, 204}
         await on.farm.client.delete(f"/jobs/{on.farm.jobs['shot']}")
