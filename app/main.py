@@ -43,6 +43,7 @@ from app.scheduler.reaper import reap_for_ever
 from app.scheduler.router import router as work
 from app.settings import Settings
 from app.short_way import short_way
+from app.simulation.estimates import Estimates
 from app.simulation.router import router as simulation
 from app.simulation.service import Simulations
 from app.slow_senders import protocol
@@ -100,6 +101,7 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
     state.desk = Desk(state.engine, state.settings, state.known)
     state.pulse = Pulse(state.engine, state.settings)
     state.simulations = Simulations(state.settings, state.url)
+    state.estimates = Estimates(state.settings, state.url)
     state.figures = QueueFigures(state.desk)
     state.workshop = Workshop(state.url)
     state.entitlements = Entitlements(state.desk, state.workshop)
@@ -125,6 +127,7 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         state.background.append(asyncio.create_task(watching, name="audit"))
     yield
     state.simulations.close()
+    await state.estimates.close()
     for task in state.background:
         task.cancel()
     await asyncio.gather(*state.background, return_exceptions=True)
@@ -145,6 +148,7 @@ class Server(uvicorn.Server):
             self.app.state.board.close()
             self.app.state.desk.close()
             self.app.state.simulations.close()
+            self.app.state.estimates.stop()
         await super().shutdown(sockets)
 
 

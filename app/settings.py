@@ -116,6 +116,9 @@ class Settings(BaseSettings):
         int,
         Field(ge=0, le=64, description="Simulations of one process at the same time; 0: none"),
     ] = 1
+    estimates: Annotated[
+        bool, Field(description="Whether jobs show when they are expected to begin and to end")
+    ] = True
 
     @classmethod
     def from_environment(cls) -> "Settings":

@@ -25,6 +25,7 @@ PARTS = [
     "policy",
     "page",
     "simulate",
+    "estimates",
 ]
 ON_DEMAND = ["snapshot", "soak"]
 

@@ -193,6 +193,22 @@ class BlockingJob(TypedDict):
     state: JobState
 
 
+class Spread(TypedDict):
+    """Moments: in 8 of 10 cases it lies between the first and the last."""
+
+    p10: str
+    p50: str
+    p90: str
+
+
+class Estimate(TypedDict):
+    """When an agent next begins with a job, and when it is over; None: not known."""
+
+    as_of: str
+    start: Spread | None
+    finish: Spread | None
+
+
 class Job(TypedDict):
     id: int
     title: str
@@ -226,6 +242,8 @@ class Job(TypedDict):
     time_submitted: str
     time_started: str | None
     time_finished: str | None
+    position: NotRequired[int | None]
+    estimate: NotRequired[Estimate | None]
 
 
 class SubmittedJobs(TypedDict):

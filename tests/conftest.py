@@ -34,6 +34,8 @@ def _own_environment() -> None:
     for name in [name for name in os.environ if name.startswith("FARMQUEUE_")]:
         del os.environ[name]
     os.environ["FARMQUEUE_ADMIN_TOKEN"] = ADMIN_TOKEN
+    # Reading jobs would start processes everywhere; those that are about them switch them on.
+    os.environ["FARMQUEUE_ESTIMATES"] = "false"
 
 
 @pytest.fixture(scope="session")

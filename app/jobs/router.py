@@ -13,6 +13,7 @@ from app.fields import Cursor, Fullpath, Id, Limit, Page, PathId, page_of
 from app.jobqueues.service import ROOT
 from app.jobs import reading, service, submission, tasks
 from app.jobs.allowed import must_read
+from app.jobs.estimated import Known, estimated
 from app.jobs.once import Key, once
 from app.jobs.schemas import Job, JobBatch, JobChange, JobCreate, Pause, Submitted, Task
 from app.policy.states import JobState, TaskState
@@ -60,6 +61,7 @@ async def submit_batch(
 @router.get("/jobs", dependencies=READS, summary="List jobs, by id")
 async def page(
     connection: Transaction,
+    known: Known,
     state: Annotated[JobState | None, Query(description="Only jobs in this state")] = None,
     job_queue_id: Annotated[
         Id | Literal["null"] | None, Query(description="Only jobs right in it; `null`: the root")
@@ -75,13 +77,15 @@ async def page(
         matching["job_queue_id"] = None if job_queue_id == "null" else job_queue_id
     if queue is not None:
         matching["queue"] = None if queue == ROOT else queue.rstrip("/")
-    return page_of(await reading.page(connection, state, matching, cursor, limit + 1), limit)
+    found = await reading.page(connection, state, matching, cursor, limit + 1)
+    return page_of(estimated(found, known), limit)
 
 
 @router.get("/jobs/{job_id}", dependencies=READS_WORK, summary="One job", responses=responses(404))
-async def get(job_id: PathId, connection: Transaction, caller: Asking) -> Job:
+async def get(job_id: PathId, connection: Transaction, caller: Asking, known: Known) -> Job:
     await must_read(connection, job_id, caller)
-    return await reading.get(connection, job_id)
+    [found] = estimated([await reading.get(connection, job_id)], known)
+    return found
 
 
 @router.patch(

@@ -22,6 +22,7 @@ from app.db.tables import MAX_INT, MAX_TASKS
 from app.fields import Body, Count, FreeJson, Fullpath, Id, Limits, Tags, Text, Title
 from app.policy.frames import DIGITS, LARGEST, plain_number
 from app.policy.states import JobState, TaskState
+from app.simulation.answers import Estimate
 
 MAX_BATCH = 10_000
 MAX_ENVIRON = 1_000
@@ -234,6 +235,14 @@ class Job(BaseModel):
     time_submitted: datetime
     time_started: datetime | None
     time_finished: datetime | None
+    position: int | None = Field(
+        None,
+        description="Assignments that others get before its next one; where it is read, if known",
+        examples=[12],
+    )
+    estimate: Estimate | None = Field(
+        None, description="When it begins and ends; where it is read, and known: seconds later"
+    )
 
 
 class Submitted(BaseModel):

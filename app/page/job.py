@@ -13,6 +13,7 @@ from app.db.engine import Transaction
 from app.db.tables import MAX_TASKS
 from app.fields import PathId
 from app.jobs import reading, service, tasks
+from app.jobs.estimated import Known, estimated
 from app.jobs.schemas import JobChange
 from app.page import store
 from app.page.answers import changed
@@ -23,6 +24,7 @@ from app.page.route import LoggedIn, PageRoute
 from app.policy.states import TaskState
 from app.policy.task_ids import task_id
 from app.scheduler.refusals import AgentNotFound
+from app.simulation.estimates import Estimates
 
 router = APIRouter(route_class=PageRoute, prefix="/page/jobs/{job_id}", include_in_schema=False)
 
@@ -37,18 +39,18 @@ Ordinal = Annotated[int, Query(ge=0, lt=MAX_TASKS)]
 
 @router.get("", dependencies=READS)
 async def show(
-    job_id: PathId, request: Request, connection: Transaction, session: LoggedIn
+    job_id: PathId, request: Request, connection: Transaction, session: LoggedIn, known: Known
 ) -> Response:
     mark = await the_board(request).mark("jobs")
-    return page(request, session, "job.html", mark=mark, **await _facts(connection, job_id))
+    return page(request, session, "job.html", mark=mark, **await _facts(connection, job_id, known))
 
 
 @router.get("/facts", dependencies=READS)
 async def facts(
-    job_id: PathId, request: Request, connection: Transaction, session: LoggedIn
+    job_id: PathId, request: Request, connection: Transaction, session: LoggedIn, known: Known
 ) -> Response:
     """What changes of the page as the job goes on."""
-    shown = await _facts(connection, job_id)
+    shown = await _facts(connection, job_id, known)
     return Response(html(request, session, "job_facts.html", **shown), media_type="text/html")
 
 
@@ -136,8 +138,8 @@ def _settings(form: Form) -> dict[str, Any]:
     return values | {name: one(form, name) for name in ("queue", "title") if one(form, name)}
 
 
-async def _facts(connection: AsyncConnection, job_id: int) -> dict[str, Any]:
-    job = await reading.get(connection, job_id)
+async def _facts(connection: AsyncConnection, job_id: int, known: Estimates) -> dict[str, Any]:
+    [job] = estimated([await reading.get(connection, job_id)], known)
     failed = await tasks.page(connection, job_id, TaskState.FAILED, 0, FAILED_SHOWN)
     counts = job.tasks
     total = counts.waiting + counts.running + counts.done + counts.failed

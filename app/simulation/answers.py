@@ -1,5 +1,7 @@
 """Simulations on the wire: what is told. Seconds count from now on."""
 
+from datetime import datetime
+
 from pydantic import BaseModel, Field
 
 
@@ -63,3 +65,24 @@ class Simulation(BaseModel):
     measured_jobs: int = Field(description="Jobs whose task times were measured")
     changed: Outcome
     baseline: Outcome | None
+
+
+class Spread(BaseModel):
+    """In 8 of 10 cases it lies between the first and the last, in half of them before the other."""
+
+    p10: datetime
+    p50: datetime
+    p90: datetime
+
+
+class Estimate(BaseModel):
+    """When, by the farm as it was at `as_of`, the task times measured, and the rules."""
+
+    as_of: datetime = Field(description="What changed later is not in it")
+    start: Spread | None = Field(
+        description="When an agent next begins with it; null: nothing of it is to be given out,"
+        " or not within three days"
+    )
+    finish: Spread | None = Field(
+        description="When its last task is over; null: not within three days"
+    )

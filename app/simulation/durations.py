@@ -21,16 +21,25 @@ _NORMAL = NormalDist()
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """Seconds of a task, log-normal: the mean and the deviation of their logarithm."""
+    """Seconds of a task, log-normal: the mean and the deviation of their logarithm.
+
+    `doubt` is how far `mu` itself may be off, one standard deviation; `sigma` has it in it.
+    """
 
     mu: float
     sigma: float
+    doubt: float = 0.0
 
     @classmethod
     def of(cls, mean: float, spread: float) -> "Model":
         """`spread` is the standard deviation as a part of the mean."""
         variance = log(1 + spread * spread)
         return cls(log(max(mean, LEAST_SECONDS)) - variance / 2, variance**0.5)
+
+    def drawn(self, deviations: float) -> "Model":
+        """One that it may turn out to be: all tasks of a job are off by the same."""
+        rest = max(self.sigma**2 - self.doubt**2, 0.0)
+        return Model(self.mu + self.doubt * deviations, rest**0.5)
 
 
 class Durations:

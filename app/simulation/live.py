@@ -45,7 +45,7 @@ async def read(url: str, spread: float, timeout: float) -> Picture:  # noqa: ASY
 
 
 async def _rows(connection: asyncpg.Connection) -> Picture:
-    picture = Picture()
+    picture = Picture(at=await store.now(connection))
     picture.queues = {row["id"]: dict(row) for row in await scheduler.queues(connection)}
     picture.jobs = {row["id"]: dict(row) for row in await scheduler.jobs(connection)}
     for row in await store.titles(connection):
@@ -72,30 +72,56 @@ async def _measure(connection: asyncpg.Connection, picture: Picture, spread: flo
     """Task times of jobs; where a job has none, of its queue's jobs, those that are over too."""
     begun = [row["id"] for row in picture.jobs.values() if row["tasks_done"]]
     measured = await store.measured(connection, begun, TASKS)
-    picture.models = {row["id"]: _model([row], spread) for row in measured}
-    unknown = {
-        row["job_queue_id"] for row in picture.jobs.values() if row["id"] not in picture.models
-    }
-    by_queue: dict[int | None, list[Any]] = defaultdict(list)
-    for row in measured:
-        by_queue[picture.jobs[row["id"]]["job_queue_id"]].append(row)
+    known = {row["id"] for row in measured}
+    unknown = {row["job_queue_id"] for row in picture.jobs.values() if row["id"] not in known}
     over = {
         row["id"]: row["job_queue_id"]
         for row in await store.jobs_over(connection, sorted(unknown, key=str), JOBS_OVER)
     }
-    for row in await store.measured(connection, list(over), TASKS_OVER):
-        by_queue[over[row["id"]]].append(row)
-    picture.queue_models = {queue_id: _model(rows, spread) for queue_id, rows in by_queue.items()}
+    measured_over = await store.measured(connection, list(over), TASKS_OVER)
+    learn(picture, measured, [(over[row["id"]], row) for row in measured_over], spread)
 
 
-def _model(rows: Sequence[Any], spread: float) -> Model:
-    """One for all of them: the spread within each, and between them."""
+def learn(
+    picture: Picture,
+    measured: Sequence[Any],
+    over: Sequence[tuple[int | None, Any]],
+    spread: float,
+) -> None:
+    """The models of the picture: by what was measured of its jobs, and of others of the queues.
+
+    Rows have `id`, `number`, and of the logarithm of seconds a task `mu` and `sigma`.
+    """
+    picture.models = {row["id"]: pooled([row], spread) for row in measured}
+    by_queue: dict[int | None, list[Any]] = defaultdict(list)
+    for row in measured:
+        by_queue[picture.jobs[row["id"]]["job_queue_id"]].append(row)
+    for queue_id, row in over:
+        by_queue[queue_id].append(row)
+    picture.queue_models = {
+        queue_id: pooled(rows, spread, others=True) for queue_id, rows in by_queue.items()
+    }
+    rows = [row for some in by_queue.values() for row in some]
+    picture.any_model = pooled(rows, spread, others=True) if rows else None
+
+
+def pooled(rows: Sequence[Any], spread: float, *, others: bool = False) -> Model:
+    """One for all of them: the spread within each, and between them.
+
+    `others`: it stands for a job that is not among them. What is in doubt of it is as much as the
+    jobs differ; of one that was measured, as little as so many tasks leave.
+    """
     number = sum(row["number"] for row in rows)
     mu = sum(row["mu"] * row["number"] for row in rows) / number
     if number < FEW:
-        return Model.of(exp(mu), spread)
-    square = _mean((row["number"], row["sigma"] ** 2 + (row["mu"] - mu) ** 2) for row in rows)
-    return Model(mu, square**0.5)
+        few = Model.of(exp(mu), spread)
+        return Model(few.mu, few.sigma, few.sigma if others else few.sigma / number**0.5)
+    between = _mean((row["number"], (row["mu"] - mu) ** 2) for row in rows)
+    square = between + _mean((row["number"], row["sigma"] ** 2) for row in rows)
+    if len(rows) == 1:
+        between = square  # of how much jobs differ nothing is known
+    doubt = between if others else square / number
+    return Model(mu, square**0.5, doubt**0.5)
 
 
 def _mean(weighed: Iterable[tuple[int, float]]) -> float:

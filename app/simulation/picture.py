@@ -17,7 +17,8 @@ class Picture:
     """Rows as the scheduler's statements give them, queues and jobs by id, a parent queue first.
 
     An agent's row has as well `elapsed`, the seconds that it works on what it holds. `models` are
-    measured task times by the job's id, `queue_models` by the queue's. `arrivals` says when jobs
+    measured task times by the job's id, `queue_models` by the queue's, `any_model` of all that was
+    measured. `at` is when a live farm was read, in seconds of the epoch. `arrivals` says when jobs
     come that are not there yet, `given_back` which tasks wait again beside those of the job's row.
     """
 
@@ -29,6 +30,8 @@ class Picture:
     queue_models: dict[int | None, Model] = field(default_factory=dict)
     arrivals: dict[int, float] = field(default_factory=dict)
     given_back: dict[int, list[int]] = field(default_factory=lambda: defaultdict(list))
+    any_model: Model | None = None
+    at: float = 0.0
     _paths: dict[str, int] | None = None
 
     def copy(self) -> "Picture":
@@ -42,6 +45,8 @@ class Picture:
             self.queue_models,
             dict(self.arrivals),
             defaultdict(list, {job_id: [*some] for job_id, some in self.given_back.items()}),
+            self.any_model,
+            self.at,
         )
 
     def fullpath(self, queue_id: int | None) -> str:

@@ -45,11 +45,18 @@ class Simulations:
         `gone` returns once nobody waits for it any more. Raises `RequestValidationError`,
         `SimulationTooLarge`, and `Unavailable` where too many run already.
         """
+        return await self.ask("simulate", body, gone)
+
+    async def ask(
+        self, question: str, body: bytes = b"", gone: Callable[[], Awaitable[Any]] | None = None
+    ) -> bytes:
+        """What the process says to one of its questions, `simulate` or `estimates`."""
         if self._closing or not self._places:
             raise Unavailable("as many simulations as may be are running: try again")
         self._places -= 1
+        head = json.dumps({"question": question, "url": self._url}).encode()
         try:
-            said, _, answer = (await self._run(body, gone)).partition(b"\n")
+            said, _, answer = (await self._run(head + b"\n" + body, gone)).partition(b"\n")
         finally:
             self._places += 1
         told = json.loads(said)
@@ -67,31 +74,30 @@ class Simulations:
             run.end()
         self._threads.shutdown(wait=False)
 
-    async def _run(self, body: bytes, gone: Callable[[], Awaitable[Any]] | None) -> bytes:
+    async def _run(self, told: bytes, gone: Callable[[], Awaitable[Any]] | None) -> bytes:
         """What the process says; it is ended where nobody waits for it."""
         run = _Run()
         self._running.add(run)
         loop = asyncio.get_running_loop()
-        told = loop.run_in_executor(self._threads, self._serve, run, body)
+        said = loop.run_in_executor(self._threads, self._serve, run, told)
         watch = asyncio.ensure_future(gone()) if gone is not None else None
         try:
             await asyncio.wait(
-                {told, watch} if watch else {told}, return_when=asyncio.FIRST_COMPLETED
+                {said, watch} if watch else {said}, return_when=asyncio.FIRST_COMPLETED
             )
-            if not told.done():
+            if not said.done():
                 run.end()
-            return await told
+            return await said
         finally:
             run.end()
             self._running.discard(run)
             if watch:
                 watch.cancel()
 
-    def _serve(self, run: "_Run", body: bytes) -> bytes:
+    def _serve(self, run: "_Run", told: bytes) -> bytes:
         """Start a process, hand the request over, and wait for what it says."""
         seconds = self._settings.simulate_seconds
         process = run.begin([str(seconds), str(self._settings.simulate_memory_mb)])
-        told = json.dumps({"url": self._url}).encode() + b"\n" + body
         try:
             said, complaint = process.communicate(told, timeout=seconds + SPARE_SECONDS)
         except subprocess.TimeoutExpired:

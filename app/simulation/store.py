@@ -16,6 +16,9 @@ WHERE g.online AND g.mode <> 'disabled'
 ORDER BY g.last_asked NULLS LAST, g.id
 """
 
+# The moment of the snapshot, by the database's clock.
+_NOW = "SELECT extract(epoch FROM now())::float8"
+
 _TITLES = "SELECT id, title FROM jobs WHERE time_finished IS NULL"
 
 # Of each job some assignments, the latest by their tasks, whose time is divided by their tasks.
@@ -50,6 +53,12 @@ FROM unnest($1::bigint[]) AS q(id), LATERAL (
 async def agents(connection: asyncpg.Connection) -> Rows:
     """Those that are online, and may finish what they have: who asked first comes first."""
     return await _rows(connection, _AGENTS)
+
+
+async def now(connection: asyncpg.Connection) -> float:
+    """When the transaction began, in seconds of the epoch."""
+    found: float = await connection.fetchval(_NOW)
+    return found
 
 
 async def titles(connection: asyncpg.Connection) -> Rows:

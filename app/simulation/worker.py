@@ -1,8 +1,9 @@
 """The process of one simulation: a request comes in, an answer goes out, and it ends.
 
-It is told on its standard input: a line of JSON with the database's `url`, then the request's body
-as it came. It answers a line of JSON that says what the rest is: nothing for a success, of which
-the rest is the body; `errors`, each a place and why; or `too_large`, why.
+It is told on its standard input: a line of JSON with the `question` and the database's `url`, then
+the body of a request as it came; `estimates` has none. It answers a line of JSON that says what the
+rest is: nothing for a success, of which the rest is the body; `errors`, each a place and why; or
+`too_large`, why.
 """
 
 import gc
@@ -39,6 +40,10 @@ def _answered(seconds: float) -> tuple[bytes, bytes]:
     told = json.loads(sys.stdin.buffer.readline())
     body = sys.stdin.buffer.read()
     gc.disable()  # it ends before there is much to collect
+    if told.get("question") == "estimates":
+        from app.simulation.forecast import forecast  # noqa: PLC0415
+
+        return _line({}), forecast(told["url"], seconds)
     try:
         found = simulate(SimulationRequest.model_validate_json(body), told["url"], seconds)
     except ValidationError as wrong:

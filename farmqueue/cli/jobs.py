@@ -20,7 +20,7 @@ from farmqueue.cli.options import (
 from farmqueue.cli.output import print_fields, print_json, print_rows
 from farmqueue.cli.verbs import ShownByDefault
 from farmqueue.client import Client
-from farmqueue.model import Job, JobState, Task, TaskState
+from farmqueue.model import Job, JobState, Spread, Task, TaskState
 
 job = typer.Typer(cls=ShownByDefault, no_args_is_help=True)
 
@@ -191,6 +191,22 @@ def _fields(found: Job) -> Iterator[tuple[str, Any]]:
     yield "submitted", found["time_submitted"]
     yield "started", found["time_started"]
     yield "finished", found["time_finished"]
+    yield from _expected(found)
+
+
+def _expected(found: Job) -> Iterator[tuple[str, Any]]:
+    """Nothing of a job that is over, or of which nothing is known yet."""
+    if found.get("position") is not None:
+        yield "assignments ahead", found.get("position")
+    estimate = found.get("estimate")
+    if estimate:
+        yield "next agent", _spread(estimate["start"])
+        yield "expected end", _spread(estimate["finish"])
+        yield "expected as of", estimate["as_of"]
+
+
+def _spread(spread: Spread | None) -> str | None:
+    return f"{spread['p50']} ({spread['p10']} to {spread['p90']})" if spread else None
 
 
 def _failures(failed: list[Task]) -> Iterator[tuple[str, Any]]:

@@ -1,5 +1,8 @@
 """Settings from the environment: a wrong one is named."""
 
+import re
+from pathlib import Path
+
 import pytest
 
 from app.settings import Settings
@@ -33,3 +36,13 @@ def test_a_database_url_may_be_written_as_operators_paste_it(
     monkeypatch.setenv("FARMQUEUE_DATABASE_URL", f"{scheme}://u:p@host/farm?sslmode=require")
     found = Settings.from_environment().database_url
     assert found == "postgresql+asyncpg://u:p@host/farm?sslmode=require"
+
+
+def test_the_table_of_the_operations_has_every_setting() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "operations.md").read_text()
+    named = set(re.findall(r"`FARMQUEUE_([A-Z_]+)`", page))
+    assert {name.upper() for name in Settings.model_fields} <= named
+    assert (
+        f"| `FARMQUEUE_ESTIMATES` | `{str(Settings.model_fields['estimates'].default).lower()}` |"
+        in page
+    )

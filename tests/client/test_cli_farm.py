@@ -35,6 +35,17 @@ def test_a_job_says_why_its_tasks_failed(desk: Desk, words: list[str]) -> None:
     assert desk.asked("GET /jobs/12/tasks").query["state"] == "failed"
 
 
+def test_a_job_says_when_it_is_expected_to_end(desk: Desk) -> None:
+    spread = {"p10": "2026-11-24T04:00:00Z", "p50": "2026-11-24T05:00:00Z", "p90": "later"}
+    estimate = {"as_of": "2026-11-24T03:00:00Z", "start": None, "finish": spread}
+    desk.answers("GET /jobs/12", job(position=7, estimate=estimate))
+    lines = desk.types("job", "12").stdout.splitlines()
+    assert "assignments ahead\t7" in lines
+    assert "expected end\t2026-11-24T05:00:00Z (2026-11-24T04:00:00Z to later)" in lines
+    desk.answers("GET /jobs/12", job(position=None, estimate=None))
+    assert "expected" not in desk.types("job", "12").stdout
+
+
 def test_a_job_says_what_it_waits_for(desk: Desk) -> None:
     blocking = [{"id": 11, "title": "sim", "state": "failed"}]
     waiting = job(state="queued", reason="waits for job 11, which failed", blocked_by=blocking)
