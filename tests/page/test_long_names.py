@@ -19,6 +19,8 @@ async def test_the_longest_names_fit_the_screen(stage: Stage, look: dict[str, An
         for path in ["/", "/page/jobs", f"/page/jobs/{job['id']}", "/page/history"]:
             await page.goto(stage.url + path)
             await page.wait_for_selector("h1")
+            if path.startswith("/page/jobs/"):
+                await page.wait_for_selector(".why-box .why")
             assert await page.evaluate(WIDE) <= 0, f"{path} is wider than the screen"
     for gone in [f"/jobs/{job['id']}", f"/jobqueues/{queue['id']}"]:
         assert (await stage.farm.client.delete(gone)).status_code == 204
