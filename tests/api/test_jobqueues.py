@@ -71,6 +71,20 @@ async def test_what_json_cannot_mean_is_refused(client: httpx.AsyncClient, body:
     assert (await client.post("/jobqueues", content=body, headers=headers)).status_code == 422
 
 
+@pytest.mark.parametrize(
+    ("field", "value", "told"),
+    [
+        ("name", "", "must not be empty"),
+        ("name", "a/b", "must have no / in it"),
+        ("parent", "films", "must be a path that begins with /"),
+    ],
+)
+async def test_a_wrong_name_is_told_in_words(farm: Farm, field: str, value: str, told: str) -> None:
+    answer = await farm.client.post("/jobqueues", json={"name": "x", field: value})
+    assert answer.status_code == 422
+    assert answer.json()["errors"] == [{"field": field, "message": told}]
+
+
 async def test_a_sibling_cannot_have_the_same_name(farm: Farm) -> None:
     await farm.queue("/films")
     await farm.queue("/films/hero")
