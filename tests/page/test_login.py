@@ -2,6 +2,7 @@
 
 import hashlib
 import re
+from collections.abc import AsyncIterator
 from typing import Any
 
 import asyncpg
@@ -254,3 +255,18 @@ async def test_an_error_is_a_page_for_the_address_bar_and_a_problem_for_scripts(
     assert shown.headers["content-type"].startswith("text/html")
     told = await guest.get("/page/jobs/99", **{"HX-Request": "true"})
     assert (told.status_code, told.json()["code"]) == (404, "job_not_found")
+
+
+async def test_no_more_of_a_form_is_taken_than_forms_have(guest: Visitor) -> None:
+    heard = 0
+
+    async def flood() -> AsyncIterator[bytes]:
+        nonlocal heard
+        for _ in range(100):
+            heard += 1
+            yield b"token=" + b"%41" * 10_000 + b"&"
+
+    headers = HERE | {"Content-Type": "application/x-www-form-urlencoded"}
+    answer = await guest.client.post("/page/login", content=flood(), headers=headers)
+    assert (answer.status_code, answer.json()["status"]) == (413, 413)
+    assert heard < 10
