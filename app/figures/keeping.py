@@ -6,7 +6,7 @@ kept for two days, hours for forty.
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from typing import Any
 
@@ -84,28 +84,58 @@ async def _add_hour(connection: AsyncConnection) -> None:
     at = await store.hour_due(connection)
     if at is None:
         return
-    rows = await store.since(connection, store.MINUTE, at, at + timedelta(hours=1))
-    await store.add(connection, {"seconds": store.HOUR, "at": at, **_as_stored(together(rows))})
+    sums = Sums()
+    async for row in store.each(connection, store.MINUTE, at, at + timedelta(hours=1)):
+        sums.add(row)
+        await asyncio.sleep(0)  # agents are served between two rows
+    await store.add(connection, {"seconds": store.HOUR, "at": at, **_as_stored(sums.told())})
 
 
-def together(rows: Sequence[RowMapping | dict[str, Any]]) -> dict[str, Any]:
+Row = RowMapping | dict[str, Any]
+
+
+class Sums:
     """Several rows as one: the mean of what was so, the sum of what was done."""
-    agents: dict[str, float] = defaultdict(float)
-    queues: dict[str, list[float]] = {}
-    for row in rows:
+
+    def __init__(self) -> None:
+        self._rows = 0
+        self._agents: dict[str, float] = defaultdict(float)
+        self._queues: dict[str, list[float]] = {}
+        self._others: dict[str, Any] = dict.fromkeys(ADDED, 0) | {"longest_wait": 0.0}
+
+    def add(self, row: Row) -> None:
+        self._rows += 1
         for state, number in row["agents"].items():
-            agents[state] += number / len(rows)
+            self._agents[state] += number
         for queue_id, numbers in row["queues"].items():
-            added = queues.setdefault(queue_id, [0.0] * len(numbers))
-            for place, number in enumerate(numbers):
-                added[place] += number / len(rows)
-    found: dict[str, Any] = {name: sum(row[name] for row in rows) for name in ADDED}
-    return found | {
-        "agents": {state: round(number, 2) for state, number in agents.items()},
-        "queues": {at: [round(one, 2) for one in numbers] for at, numbers in queues.items()},
-        "longest_wait": max(row["longest_wait"] for row in rows),
-        "history_id": rows[-1]["history_id"],
-    }
+            before = self._queues.get(queue_id)
+            both = (
+                numbers if before is None else [a + b for a, b in zip(before, numbers, strict=True)]
+            )
+            self._queues[queue_id] = both
+        for name in ADDED:
+            self._others[name] += row[name]
+        self._others["longest_wait"] = max(self._others["longest_wait"], row["longest_wait"])
+        self._others["history_id"] = row["history_id"]
+
+    def told(self) -> dict[str, Any]:
+        """A row; of one at least."""
+        rows = self._rows
+        return self._others | {
+            "agents": {state: round(number / rows, 2) for state, number in self._agents.items()},
+            "queues": {
+                at: [round(one / rows, 2) for one in numbers]
+                for at, numbers in self._queues.items()
+            },
+        }
+
+
+def together(rows: Iterable[Row]) -> dict[str, Any]:
+    """The rows as one; there is one at least."""
+    sums = Sums()
+    for row in rows:
+        sums.add(row)
+    return sums.told()
 
 
 def _as_stored(row: dict[str, Any]) -> dict[str, Any]:

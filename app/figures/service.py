@@ -39,10 +39,12 @@ async def figures(connection: AsyncConnection, span: Span, queue: str | None) ->
     scale = _SCALES[span]
     begin = await store.ago(connection, scale.back)
     end = await store.ago(connection, -1)
-    rows = await store.since(connection, scale.rows, begin, end)
+    of_time = scale.rows, begin, end
     own = ROOT_ID if parent is None else parent
     children = await store.children(connection, parent)
-    shown = [own, *_busiest(rows, children)]
+    busiest = await store.busiest(connection, *of_time, children, MOST_QUEUES)
+    shown = [own, *list(dict.fromkeys([*busiest, *sorted(children)]))[:MOST_QUEUES]]
+    rows = await store.of_queues(connection, *of_time, shown)
     names = {own: queue or "/"} | {at: children[at] for at in shown if at in children}
     changes = await store.changes(connection, begin, MOST_CHANGES)
     return FarmFigures(
@@ -52,16 +54,6 @@ async def figures(connection: AsyncConnection, span: Span, queue: str | None) ->
         points=[_point(at, some, shown) for at, some in _steps(rows, scale.step)],
         changes=[QueueChanged.model_validate(dict(row)) for row in changes],
     )
-
-
-def _busiest(rows: Sequence[RowMapping], among: dict[int, str]) -> list[int]:
-    """Those with the most agents over the time, at most `MOST_QUEUES`."""
-    total = dict.fromkeys(among, 0.0)
-    for row in rows:
-        for at, numbers in row["queues"].items():
-            if int(at) in total:
-                total[int(at)] += numbers[0]
-    return sorted(among, key=lambda at: (-total[at], at))[:MOST_QUEUES]
 
 
 def _steps(

@@ -1,6 +1,6 @@
 """The SQL of figures. Minutes and hours begin by the database's clock."""
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -78,6 +78,30 @@ WHERE (seconds = 60 AND at < clock_timestamp() - interval '{MINUTES_KEPT}')
     OR (seconds = 3600 AND at < clock_timestamp() - interval '{HOURS_KEPT}')
 """)
 
+# A row of a large farm has thousands of queues: of them only these are read. Whatever is stored is
+# unpacked once (OFFSET 0), not for each queue anew.
+_OF_QUEUES = text("""
+SELECT f.at, f.agents, f.tasks_done, f.tasks_failed, f.jobs_started, f.wait_seconds, f.longest_wait,
+    f.history_id, coalesce((
+        SELECT jsonb_object_agg(q.id, unpacked.queues -> q.id)
+        FROM unnest(CAST(:ids AS text[])) AS q(id) WHERE unpacked.queues ? q.id
+    ), '{}') AS queues
+FROM farm_figures f, LATERAL (SELECT f.queues || '{}' AS queues OFFSET 0) unpacked
+WHERE f.seconds = :seconds AND f.at >= :begin AND f.at < :end ORDER BY f.at
+""").columns(agents=JSONB, queues=JSONB)
+
+# By moments spread over the time, at most so many: enough to tell whose line is drawn.
+_BUSIEST = text("""
+SELECT CAST(q.key AS bigint) FROM (
+    SELECT seconds, at, row_number() OVER (ORDER BY at) - 1 AS number, count(*) OVER () AS moments
+    FROM farm_figures WHERE seconds = :seconds AND at >= :begin AND at < :end
+) m JOIN farm_figures f USING (seconds, at), LATERAL jsonb_each(f.queues) q
+WHERE m.number % ((m.moments - 1) / :most + 1) = 0 AND q.key = ANY(CAST(:ids AS text[]))
+GROUP BY q.key ORDER BY sum(CAST(q.value ->> 0 AS float8)) DESC, 1 LIMIT :limit
+""")
+
+MOST_MOMENTS = 60
+
 _BEFORE = text("SELECT clock_timestamp() - make_interval(secs => :seconds)")
 
 # What is read here: changes of queues, which alone have their ids, in an index of few rows.
@@ -125,13 +149,37 @@ async def forget_old(connection: AsyncConnection) -> None:
     await connection.execute(_FORGET)
 
 
-async def since(
+async def each(
     connection: AsyncConnection, seconds: int, begin: datetime, end: datetime
-) -> Sequence[RowMapping]:
-    """The rows of minutes, or of hours, by time."""
+) -> AsyncIterator[RowMapping]:
+    """The rows of minutes, or of hours, by time: one after the other, they may be large."""
     of_time = figures.c.at >= begin, figures.c.at < end
     query = select(figures).where(figures.c.seconds == seconds, *of_time).order_by(figures.c.at)
-    return (await connection.execute(query)).mappings().all()
+    found = await connection.stream(query.execution_options(yield_per=1))
+    async for row in found.mappings():
+        yield row
+
+
+async def of_queues(
+    connection: AsyncConnection, seconds: int, begin: datetime, end: datetime, ids: Iterable[int]
+) -> Sequence[RowMapping]:
+    """The same, all of them, with nothing of other queues than these."""
+    values = {"seconds": seconds, "begin": begin, "end": end, "ids": [str(one) for one in ids]}
+    return (await connection.execute(_OF_QUEUES, values)).mappings().all()
+
+
+async def busiest(
+    connection: AsyncConnection,
+    seconds: int,
+    begin: datetime,
+    end: datetime,
+    among: Iterable[int],
+    limit: int,
+) -> list[int]:
+    """Those of the queues that had the most agents, the first first; who had none is not told."""
+    values = {"seconds": seconds, "begin": begin, "end": end, "limit": limit}
+    values |= {"ids": [str(one) for one in among], "most": MOST_MOMENTS}
+    return list((await connection.scalars(_BUSIEST, values)).all())
 
 
 async def ago(connection: AsyncConnection, seconds: float) -> datetime:

@@ -7,17 +7,25 @@ from urllib.parse import parse_qs
 from fastapi import Depends, Request
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ValidationError
+from starlette.exceptions import HTTPException
 
 from app.errors import Invalid
+from app.fields import MAX_BIGINT
 
 _WHOLE = re.compile(r"[+-]?[0-9]{1,20}")
 MOST_FIELDS = 1_100
+MOST_BYTES = 100_000
 
 Form = dict[str, list[str]]
 
 
 async def _form(request: Request) -> Form:
-    body = await request.body()
+    """Who is not logged in sends one too: no more is taken in than a form has."""
+    body = b""
+    async for part in request.stream():
+        body += part
+        if len(body) > MOST_BYTES:
+            raise HTTPException(413, f"a form has at most {MOST_BYTES} bytes: choose fewer")
     try:
         return parse_qs(
             body.decode(),
@@ -48,10 +56,11 @@ def number(text: str) -> int | str | None:
 
 def ids(form: Form, name: str = "id") -> list[int]:
     """The ids that were chosen, in order; those twice once."""
-    found = [number(text) for text in form.get(name, [])]
-    if not found or not all(isinstance(one, int) for one in found):
+    found = {number(text) for text in form.get(name, [])}
+    chosen = [one for one in found if isinstance(one, int) and 1 <= one <= MAX_BIGINT]
+    if not found or len(chosen) < len(found):
         raise Invalid("choose at least one", field=name)
-    return sorted({one for one in found if isinstance(one, int)})
+    return sorted(chosen)
 
 
 def made(model: type[Model], values: dict[str, Any]) -> Model:

@@ -8,6 +8,8 @@ from app.settings import Settings
 ROOT = Path(__file__).parents[2]
 EXAMPLE = (ROOT / ".env.example").read_text()
 COMPOSE = (ROOT / "docker-compose.yml").read_text()
+# Compose and the image say these: where the database is, and where the service listens.
+OF_COMPOSE = {"database_url", "data_dir", "host", "port"}
 # The image sets these itself, so that its default is not the one of the service.
 IMAGE_DEFAULTS = {"FARMQUEUE_LOG_FORMAT": "json"}
 
@@ -30,6 +32,11 @@ def compose_defaults() -> dict[str, str]:
 
 def test_the_example_explains_what_compose_reads_and_nothing_else() -> None:
     assert set(explained()) == read_by_compose()
+
+
+def test_every_other_setting_of_the_service_can_be_set_in_the_file() -> None:
+    names = {f"FARMQUEUE_{name.upper()}" for name in Settings.model_fields.keys() - OF_COMPOSE}
+    assert names - read_by_compose() == set()
 
 
 def test_every_variable_stands_below_a_comment_of_its_group() -> None:

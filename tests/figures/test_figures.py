@@ -7,7 +7,9 @@ import asyncpg
 import pytest
 from fastapi import FastAPI
 
+from app.figures import store
 from app.figures.keeping import keep, together
+from app.figures.service import MOST_QUEUES
 from tests.farm import Farm
 from tests.figures.past import remember
 
@@ -160,3 +162,36 @@ def test_several_are_told_as_one_by_means_and_sums() -> None:
     both = together([one, other])
     assert (both["agents"], both["queues"]) == ({"online": 2}, {"1": [1, 1, 5]})
     assert (both["tasks_done"], both["longest_wait"], both["history_id"]) == (6, 9.0, 8)
+
+
+async def test_of_a_large_farm_only_the_queues_that_are_shown_are_read(
+    farm: Farm, database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = [(await farm.queue(f"/q{number:02}"))["id"] for number in range(20)]
+    busy = made[-3:]
+    queues = {str(one): [one, 1, 1] for one in busy} | {
+        str(10**6 + n): [9, 9, 9] for n in range(40)
+    }
+    past = (
+        "INSERT INTO farm_figures SELECT 60, now() - make_interval(mins => n), '{{}}', '{queues}',"
+        " 1, 0, 0, 0, 0, 0 FROM generate_series(1, 300) n"
+    )
+    await rows(
+        database,
+        past.format(queues=json.dumps(queues)),
+    )
+    read: list[int] = []
+    of_queues = store.of_queues
+
+    async def watched(*about: Any) -> Any:
+        found = await of_queues(*about)
+        read.extend(len(row["queues"]) for row in found)
+        return found
+
+    monkeypatch.setattr(store, "of_queues", watched)
+    told = await farm.get("/history/figures?span=day")
+    assert read == [len(busy)] * 300
+    shown = [int(one) for one in told["names"]]
+    assert shown[:4] == [0, *reversed(busy)]
+    assert len(shown) == 1 + MOST_QUEUES
+    assert {len(point["queues"]) for point in told["points"]} == {len(busy)}

@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import re
+from collections.abc import AsyncIterator
 from typing import Any
 
 import asyncpg
@@ -287,3 +288,18 @@ async def test_cookies_that_nobody_has_are_looked_up_one_at_a_time(
     answers = await asyncio.gather(*(stranger(number) for number in range(20)))
     assert {answer.status_code for answer in answers} == {303}
     assert at_once == [1] * 20
+
+
+async def test_no_more_of_a_form_is_taken_than_forms_have(guest: Visitor) -> None:
+    heard = 0
+
+    async def flood() -> AsyncIterator[bytes]:
+        nonlocal heard
+        for _ in range(100):
+            heard += 1
+            yield b"token=" + b"%41" * 10_000 + b"&"
+
+    headers = HERE | {"Content-Type": "application/x-www-form-urlencoded"}
+    answer = await guest.client.post("/page/login", content=flood(), headers=headers)
+    assert (answer.status_code, answer.json()["status"]) == (413, 413)
+    assert heard < 10

@@ -175,6 +175,26 @@ async def test_of_many_those_are_done_that_may_be_and_the_others_named(place: Pl
     assert (await place.farm.get(f"/jobs/{theirs}"))["paused"] is False
 
 
+@pytest.mark.parametrize("wrong", ["", "x", "0", "-5", str(2**63), "9" * 20])
+async def test_what_is_no_id_of_a_job_is_refused_in_bulk(place: Place, wrong: str) -> None:
+    guest = visitor(place.app)
+    await guest.log_in(place.tokens["operator"])
+    answer = await guest.post("/page/jobs/pause", {"id": [str(place.path["job_id"]), wrong]})
+    assert (answer.status_code, answer.json()["errors"][0]["field"]) == (422, "id")
+    assert (await place.farm.get(f"/jobs/{place.path['job_id']}"))["paused"] is False
+
+
+async def test_what_is_told_fits_into_the_header_that_proxies_take(place: Place) -> None:
+    guest = visitor(place.app)
+    await guest.log_in(place.tokens["operator"])
+    path = "/films"
+    for _ in range(4):
+        deepest = await place.farm.queue(f"{path}/{'é' * 255}")
+        path = deepest["fullpath"]
+    answer = await guest.post(f"/page/queues/{deepest['id']}/pause")
+    assert (answer.status_code, len(answer.headers["HX-Trigger"]) < 2_000) == (204, True)
+
+
 async def test_who_may_only_look_sees_nothing_to_change(place: Place) -> None:
     guest = visitor(place.app)
     await guest.log_in(place.tokens["viewer"])
