@@ -1,6 +1,6 @@
 """What a change of a queue would do to entitlements, before it is saved."""
 
-import asyncio
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from fastapi import APIRouter, Request, Response
@@ -15,9 +15,7 @@ from app.page.forms import Sent, made
 from app.page.queues import settings_of
 from app.page.render import html
 from app.page.route import LoggedIn, PageRoute
-from app.page.trial import agents_that_may_work, copied
-from app.policy.entitled import entitled
-from app.policy.tree import Queue
+from app.plan.entitlements import Entitlements
 from app.scheduler.kept import KeptFarm
 from app.scheduler.router import AtTheDesk
 
@@ -30,13 +28,7 @@ router = APIRouter(
 
 SHOWN = 8
 
-ATTRIBUTES = {
-    "priority": "priority",
-    "weight": "weight",
-    "minimum_agents": "minimum",
-    "maximum_agents": "maximum",
-    "prefer_running_jobs": "prefer_running_jobs",
-}
+SETTINGS = {"priority", "weight", "minimum_agents", "maximum_agents", "prefer_running_jobs"}
 
 
 class Effect(NamedTuple):
@@ -55,42 +47,39 @@ async def preview(
     kept = await desk.look()
     if queue_id not in kept.queues:
         raise JobQueueNotFound(f"there is no queue with id {queue_id}")
-    own, others = await _effects(kept, queue_id, asked.sent())
+    entitlements: Entitlements = request.app.state.entitlements
+    own, others = await _effects(kept, entitlements, queue_id, asked.sent())
     shown = html(request, session, "preview.html", own=own, others=others[:SHOWN], all=len(others))
     return Response(shown, media_type="text/html")
 
 
 async def _effects(
-    kept: KeptFarm, queue_id: int, values: dict[str, Any]
+    kept: KeptFarm, entitlements: Entitlements, queue_id: int, values: Mapping[str, Any]
 ) -> tuple[Effect, list[Effect]]:
     """Of the queue itself, and of the others that it changes something for, the most first."""
-    copies = await copied(kept)
-    agents = agents_that_may_work(kept)
-    before = await asyncio.to_thread(entitled, copies[0], agents)
-    for name, value in values.items():
-        if name in ATTRIBUTES:
-            setattr(copies[queue_id], ATTRIBUTES[name], value)
-    _check(copies[queue_id])
-    after = await asyncio.to_thread(entitled, copies[0], agents)
+    queue = kept.queues[queue_id]
+    _check(values.get("minimum_agents", queue.minimum), values.get("maximum_agents", queue.maximum))
+    settings = {name: value for name, value in values.items() if name in SETTINGS}
+    before, after = await entitlements.tried(queue_id, settings)
     found = {
-        at: Effect(_path(kept, queue), before[queue], after[queue])
-        for at, queue in copies.items()
-        if at and (at == queue_id or before[queue] != after[queue])
+        at: Effect(_path(kept, at), before.get(at, 0), after.get(at, 0))
+        for at in before
+        if at == queue_id or (at and before.get(at) != after.get(at))
     }
-    own = found.pop(queue_id)
+    own = found.pop(queue_id, Effect(_path(kept, queue_id), 0, 0))
     return own, sorted(found.values(), key=lambda one: (-abs(one.after - one.now), one.name))
 
 
-def _check(queue: Queue) -> None:
+def _check(minimum: int | None, maximum: int | None) -> None:
     try:
-        within(queue.minimum, queue.maximum)
+        within(minimum, maximum)
     except ValueError as apart:
         raise Invalid(str(apart), field="minimum_agents") from apart
 
 
-def _path(kept: KeptFarm, queue: Queue) -> str:
+def _path(kept: KeptFarm, queue_id: int) -> str:
     names: list[str] = []
-    at: Queue | None = queue
+    at = kept.queues.get(queue_id)
     while at is not None and at.parent is not None:
         names.append(kept.names.get(at.id, "…"))
         at = at.parent

@@ -6,9 +6,11 @@ look, and however large the farm is, the agents are served; until it is known th
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from time import monotonic
+from typing import Any
 
 import structlog
 
@@ -24,6 +26,9 @@ log = structlog.get_logger()
 
 # Queues and jobs that are looked through in a millisecond or two.
 FEW = 300
+
+# What columns of a queue's row are called in the policy, where otherwise.
+_ATTRIBUTES = {"minimum_agents": "minimum", "maximum_agents": "maximum"}
 
 FRESH_SECONDS = 1
 # Of the time, it is computed for one part in so many.
@@ -43,16 +48,32 @@ class Entitlements:
     def now(self) -> Mapping[int, int]:
         """Agents by the id of a queue, the root by 0; empty where nothing is known yet."""
         kept = self.desk.kept
-        if kept is not None and len(kept.queues) + len(kept.jobs) <= FEW:
+        if kept is not None and self._few(kept):
             self._take(_of(kept))
         elif monotonic() >= self._next and (self._work is None or self._work.done()):
             self._work = asyncio.create_task(self._look(), name="entitlements")
         return self.latest
 
+    async def tried(
+        self, queue_id: int, settings: Mapping[str, Any]
+    ) -> tuple[Mapping[int, int], Mapping[int, int]]:
+        """The same now, and as if a queue had these settings (columns of its row)."""
+        kept = self.desk.kept
+        if kept is not None and self._few(kept):
+            before = _of(kept)
+            with _with(kept.queues[queue_id], settings):
+                return before, _of(kept)
+        before = await self.workshop.shares()
+        return before, await self.workshop.shares(queue_id, **settings)
+
     async def close(self) -> None:
         if self._work is not None:
             self._work.cancel()
             await asyncio.gather(self._work, return_exceptions=True)
+
+    @staticmethod
+    def _few(kept: KeptFarm) -> bool:
+        return len(kept.queues) + len(kept.jobs) <= FEW
 
     async def _look(self) -> None:
         began = monotonic()
@@ -67,6 +88,19 @@ class Entitlements:
     def _take(self, found: Mapping[int, int]) -> None:
         if found != self.latest:
             self.latest = found
+
+
+@contextmanager
+def _with(queue: Queue, settings: Mapping[str, Any]) -> Iterator[None]:
+    """The queue with these settings; nothing of the farm is asked to notice."""
+    own = {name: getattr(queue, _ATTRIBUTES.get(name, name)) for name in settings}
+    try:
+        for name, value in settings.items():
+            setattr(queue, _ATTRIBUTES.get(name, name), value)
+        yield
+    finally:
+        for name, value in own.items():
+            setattr(queue, _ATTRIBUTES.get(name, name), value)
 
 
 def _of(kept: KeptFarm) -> Mapping[int, int]:

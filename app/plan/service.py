@@ -18,7 +18,7 @@ from app.jobqueues.bounds import must_be_inside
 from app.jobqueues.service import JobQueueInUse, JobQueueNameTaken
 from app.plan import store
 from app.plan.making import Asked, Orders
-from app.plan.workshop import Workshop
+from app.plan.workshop import Turn, Workshop
 
 # Somebody else's edit may come between a plan and the lock. After so many in a row the plan is made
 # under the lock: everybody waits for it then, and it comes to an end.
@@ -56,18 +56,20 @@ async def apply(
         content, orders = await _planned(workshop, body, asked, fingerprint)
         async with asynccontextmanager(transaction)(request) as connection:
             await lock_farm(connection)
+            await must_be_inside(connection, caller, orders.root)
             if await store.present_digest(connection, orders.root) == orders.digest:
                 await _carry_out(connection, orders, caller)
                 return content
-    async with asynccontextmanager(transaction)(request) as connection:
+    # Its turn first: nobody waits under the lock for the plans of others.
+    async with workshop.turn() as mine, asynccontextmanager(transaction)(request) as connection:
         await lock_farm(connection)
-        content, orders = await _planned(workshop, body, asked, fingerprint)
+        content, orders = await _planned(mine, body, asked, fingerprint)
         await _carry_out(connection, orders, caller)
         return content
 
 
 async def _planned(
-    workshop: Workshop, body: bytes, asked: Asked, fingerprint: str | None
+    workshop: Workshop | Turn, body: bytes, asked: Asked, fingerprint: str | None
 ) -> tuple[bytes, Orders]:
     content, orders = await workshop.plan(body, asked)
     if fingerprint not in {None, orders.fingerprint}:

@@ -55,7 +55,7 @@ async def answered(question: Mapping[str, Any], body: bytes) -> Answer:
     """The answer to one question, errors of the farm among them."""
     try:
         if question["about"] == "shares":
-            return await _shares(question["url"])
+            return await _shares(question)
         return await _plan(question, body)
     except AppError as refused:
         errors = [error.model_dump() for error in refused.errors]
@@ -75,12 +75,14 @@ async def _plan(question: Mapping[str, Any], body: bytes) -> Answer:
     return {"orders": asdict(orders)}, plan.model_dump_json().encode()
 
 
-async def _shares(url: str) -> Answer:
-    """What each queue is entitled to, by id; the root by 0."""
-    async with _snapshot(url) as connection:
+async def _shares(question: Mapping[str, Any]) -> Answer:
+    """What each queue is entitled to, by id; the root by 0. One queue may have other settings."""
+    async with _snapshot(question["url"]) as connection:
         queues = await store.queues(connection)
         work = await work_of(connection)
-    found = shares_of(queues, work, work.agents).entitled
+    other, settings = question["queue_id"], question["settings"]
+    rows = [dict(row) | settings if row["id"] == other else row for row in queues]
+    found = shares_of(rows, work, work.agents).entitled
     return {}, json.dumps({str(queue_id or 0): count for queue_id, count in found.items()}).encode()
 
 

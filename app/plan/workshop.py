@@ -2,9 +2,10 @@
 
 import asyncio
 import json
+import os
 import sys
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -14,6 +15,8 @@ from app.plan.making import Asked, Orders
 # Nobody waits longer for an answer, those before it in line included.
 LONGEST_SECONDS = 60
 IDLE_SECONDS = 60
+
+_TOO_LONG = "to look at the whole farm takes too long now: try again"
 
 # The process ended before it answered; the errors of pipes among them.
 _GONE = (ConnectionError, asyncio.IncompleteReadError, json.JSONDecodeError)
@@ -28,14 +31,32 @@ class Workshop:
     _turn: asyncio.Lock = field(default_factory=asyncio.Lock)
     _alarm: asyncio.TimerHandle | None = None
 
+    @asynccontextmanager
+    async def turn(self) -> AsyncIterator["Turn"]:
+        """It is one's own turn to ask; others wait."""
+        try:
+            async with asyncio.timeout(LONGEST_SECONDS):
+                await self._turn.acquire()
+        except TimeoutError:
+            raise Unavailable(_TOO_LONG) from None
+        try:
+            yield Turn(self)
+        finally:
+            self._turn.release()
+
     async def plan(self, body: bytes, asked: Asked) -> tuple[bytes, Orders]:
         """The plan as JSON, and what carries it out. Raises what the file is refused with."""
-        told, content = await self._ask({"about": "plan", "asked": asdict(asked)}, body)
-        return content, Orders(**told["orders"])
+        async with self.turn() as mine:
+            return await mine.plan(body, asked)
 
-    async def shares(self) -> dict[int, int]:
-        """The agents that each queue is entitled to now, by id; the root by 0."""
-        _, content = await self._ask({"about": "shares"}, b"")
+    async def shares(self, queue_id: int = 0, **settings: Any) -> Mapping[int, int]:
+        """The agents that each queue is entitled to now, by id; the root by 0.
+
+        As if a queue had these settings (columns of its row), where one is named.
+        """
+        async with self.turn():
+            question = {"about": "shares", "queue_id": queue_id, "settings": settings}
+            _, content = await self.ask(question, b"")
         return {int(queue_id): count for queue_id, count in json.loads(content).items()}
 
     async def close(self) -> None:
@@ -48,12 +69,13 @@ class Workshop:
                 process.kill()
             await process.wait()
 
-    async def _ask(self, question: Mapping[str, Any], body: bytes) -> tuple[dict[str, Any], bytes]:
+    async def ask(self, question: Mapping[str, Any], body: bytes) -> tuple[dict[str, Any], bytes]:
+        """In one's turn: what the process says. Raises what it refuses."""
         try:
-            async with asyncio.timeout(LONGEST_SECONDS), self._turn:
+            async with asyncio.timeout(LONGEST_SECONDS):
                 told, content = await self._answer(question, body)
         except TimeoutError:
-            raise Unavailable("to look at the whole farm takes too long now: try again") from None
+            raise Unavailable(_TOO_LONG) from None
         if told.get("failed"):
             raise RuntimeError("the process that makes plans failed; its error is in the log above")
         if "refused" in told:
@@ -84,6 +106,7 @@ class Workshop:
                 *(sys.executable, "-m", "app.plan.worker"),
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
+                env={name: value for name, value in os.environ.items() if not _is_ours(name)},
                 start_new_session=True,  # a Ctrl-C at the terminal is for the service to hear
             )
         return self._process
@@ -93,6 +116,18 @@ class Workshop:
         if self._process is not None and self._process.stdin is not None:
             self._process.stdin.close()
         self._process = None
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """The workshop is one's own."""
+
+    workshop: Workshop
+
+    async def plan(self, body: bytes, asked: Asked) -> tuple[bytes, Orders]:
+        """As `Workshop.plan`."""
+        told, content = await self.workshop.ask({"about": "plan", "asked": asdict(asked)}, body)
+        return content, Orders(**told["orders"])
 
 
 async def _exchanged(
@@ -106,6 +141,11 @@ async def _exchanged(
     size = int.from_bytes(await process.stdout.readexactly(8), "big")
     told: dict[str, Any] = json.loads(await process.stdout.readexactly(size))
     return told, await process.stdout.readexactly(told["length"])
+
+
+def _is_ours(name: str) -> bool:
+    """A setting of the service, the admin token among them: the process needs none."""
+    return name.upper().startswith("FARMQUEUE_")
 
 
 def _refusal(told: Mapping[str, Any]) -> AppError:
