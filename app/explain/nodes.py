@@ -95,7 +95,20 @@ def _reasons(kept: KeptFarm, names: Names, found: Verdict, *, asked: bool) -> li
         reasons += filter(None, (words.lost(names, step) for step in found.steps))
     if not asked and found.census.able:
         reasons += lacks
-    return reasons
+    return reasons or [_fits_nobody(kept, names, found, asked=asked)]
+
+
+def _fits_nobody(kept: KeptFarm, names: Names, found: Verdict, *, asked: bool) -> Reason:
+    """Something is open in a queue, and not for these agents."""
+    word = names.word(found.node)
+    if asked:
+        who = names.agent(found.agent.id).hostname
+        sentence = f"what is open in {word} is not for {who}"
+        return Reason(code=Code.NO_AGENT_FITS, sentence=sentence, where=names.node(found.node))
+    online = len(kept.farm.online)
+    sentence = f"what is open in {word} can be done by none of the agents online, {online} in all"
+    where = names.node(found.node)
+    return Reason(code=Code.NO_AGENT_FITS, sentence=sentence, where=where, agents=online)
 
 
 def _parents(kept: KeptFarm, node: Queue | Job) -> Mapping[int, bool]:

@@ -25,6 +25,7 @@ class Code(StrEnum):
     NOTHING_OPEN = "nothing_open"
     # of agents
     NO_AGENTS = "no_agents_online"
+    NO_AGENT_FITS = "no_agent_fits"
     BOUND_ELSEWHERE = "bound_elsewhere"
     TAGS_MISSING = "tags_missing"
     TAGS_EXCLUDED = "tags_excluded"

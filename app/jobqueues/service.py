@@ -138,14 +138,14 @@ async def change(
     values.pop("parent", None)
     if asked.names_a_parent:
         values["parent_jobqueue_id"] = await _parent(connection, asked)
-    _check_limits(stored, values)
-    await _check_move(connection, stored, values, _parent_field(asked))
     changed = {name: value for name, value in values.items() if stored[name] != value}
     if "parent_jobqueue_id" in changed:
         must_not_be_bound_to(caller, queue_id, "move")
         await must_be_inside(connection, caller, changed["parent_jobqueue_id"])
     if "name" in changed:
         must_not_be_bound_to(caller, queue_id, "rename")
+    _check_limits(stored, values)
+    await _check_move(connection, stored, values, _parent_field(asked))
     if changed:
         await _apply(connection, stored, changed, caller)
     return await get(connection, queue_id)

@@ -14,6 +14,9 @@ import sys
 
 from app.simulation.confined import confine
 
+# The memory that a body takes once it is read, in times of its own length.
+READ_TIMES = 8
+
 
 def main() -> None:
     """`seconds memory_mb` are the limits that it sets itself."""
@@ -21,7 +24,7 @@ def main() -> None:
     confine(seconds, memory_mb)
     too_large = _line({"too_large": f"it needs more than the {memory_mb} MB that it may have"})
     try:
-        said, body = _answered(seconds)
+        said, body = _answered(seconds, memory_mb)
     except MemoryError:
         said, body = too_large, b""
     with os.fdopen(os.dup(1), "wb") as out:
@@ -29,7 +32,7 @@ def main() -> None:
     signal.alarm(0)
 
 
-def _answered(seconds: float) -> tuple[bytes, bytes]:
+def _answered(seconds: float, memory_mb: int) -> tuple[bytes, bytes]:
     # Imported under the limits, which are to hold for all of it.
     from pydantic import ValidationError  # noqa: PLC0415
 
@@ -39,6 +42,8 @@ def _answered(seconds: float) -> tuple[bytes, bytes]:
 
     told = json.loads(sys.stdin.buffer.readline())
     body = sys.stdin.buffer.read()
+    if len(body) * READ_TIMES > memory_mb * 1_000_000:
+        raise MemoryError  # the validator, which is no Python, would stand still instead
     gc.disable()  # it ends before there is much to collect
     if told.get("question") == "estimates":
         from app.simulation.forecast import forecast  # noqa: PLC0415

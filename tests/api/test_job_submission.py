@@ -54,6 +54,8 @@ async def test_a_job_has_the_documented_fields_and_defaults(farm: Farm) -> None:
         "tasks": {"waiting": 240, "running": 0, "done": 0, "failed": 0},
         "submitted_by": None,
         "submitter": None,
+        "position": None,
+        "estimate": None,
         "time_submitted": made["time_submitted"],
         "time_started": None,
         "time_finished": None,

@@ -244,6 +244,16 @@ async def test_a_queue_that_is_passed_over_says_by_which_rule(farm: Farm) -> Non
     assert await farm.gets("a0") == "film"
 
 
+@pytest.mark.parametrize("asked", [False, True])
+async def test_a_queue_whose_work_fits_no_agent_says_so(farm: Farm, asked: bool) -> None:
+    await farm.queue("/films")
+    await farm.job("shot", queue="/films", required_tags=["gpu"])
+    await farm.agent("a0")
+    params = {"agent_id": farm.agents["a0"]} if asked else {}
+    found = await why(farm, f"/jobqueues/{farm.queues['/films']}", **params)
+    assert codes(found) == ["no_agent_fits"]
+
+
 # --- agents ---
 
 

@@ -29,9 +29,23 @@ LONG: dict[str, Any] = {
     "hours": 600,
     "step_seconds": 36_000,
 }
-HUGE = json.dumps(LONG | {"farm": {"agents": [{"count": 100_000}] * 1, "jobs": [
-    {"title": "w", "tasks": 1_000_000, "count": 20_000, "required_tags": ["a" * 255]}]}}
-).encode()  # fmt: skip
+# 3,000 jobs that each ask for a hundred long tags of their own.
+HUGE = json.dumps(
+    LONG
+    | {
+        "farm": {
+            "agents": [{"count": 1}],
+            "jobs": [
+                {
+                    "title": "w",
+                    "tasks": 1,
+                    "required_tags": [f"{n:0250}-{tag}" for tag in range(100)],
+                }
+                for n in range(3_000)
+            ],
+        }
+    }
+).encode()
 
 
 def simulations(**settings: Any) -> Simulations:
@@ -64,7 +78,7 @@ async def test_one_answers_with_the_bytes_that_its_process_wrote() -> None:
     assert told["changed"]["agents"] == 1
 
 
-async def test_it_has_no_more_memory_than_it_may_have() -> None:
+async def test_a_request_that_would_need_more_memory_than_it_may_have_is_refused() -> None:
     with pytest.raises(SimulationTooLarge, match=r"memory|MB"):
         await simulations(simulate_memory_mb=256, simulate_seconds=60).simulate(HUGE)
 
