@@ -25,7 +25,6 @@ from farmqueue.model import (
     JobState,
     NewToken,
     Page,
-    Plan,
     Queue,
     QueueChanges,
     QueueDetails,
@@ -39,6 +38,7 @@ from farmqueue.model import (
     Token,
     TokenFields,
 )
+from farmqueue.planned import Plan
 
 T = TypeVar("T")
 

@@ -61,8 +61,8 @@ def judged(report: dict[str, Any], ignored: dict[str, str]) -> int:
         named = ", ".join(unknown[:5]) + (", …" if len(unknown) > len(unknown[:5]) else "")
         sys.stderr.write(
             f"audit: {len(unknown)} of {len(packages)} packages could not be audited ({named}): "
-            "PyPI did not answer for them, so that nothing is known. Is pypi.org reached itself, "
-            "or a mirror without its JSON API?\n"
+            "PyPI did not answer for them, so that nothing is known. Is it reached itself, or a "
+            "mirror without its JSON API?\n"
         )
     if findings:
         return 1

@@ -5,7 +5,7 @@ from enum import StrEnum
 from typing import Any, Literal
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
 from app.policy.steps import Rule
 
@@ -100,8 +100,6 @@ class AgentBrief(BaseModel):
 
 class Explanation(BaseModel):
     """Why a job or a queue gets no agent just now, or which one it gets."""
-
-    model_config = ConfigDict(title="Explanation")
 
     node: Node
     assigned_agents: int = Field(description="Agents that work in it just now", examples=[5])

@@ -15,20 +15,17 @@ class Obstacle(StrEnum):
 
     # of the job, or of a queue above it: no agent can do anything about these
     ALL_TASKS_OUT = "all_tasks_out"
-    PARENT_FAILED = "parent_failed"
     WAITS_FOR_JOBS = "waits_for_jobs"
     PAUSED = "paused"
     CLOSED = "closed"  # its maximum is 0
     MAXIMUM = "maximum_reached"
     # of agents
-    NO_AGENTS = "no_agents_online"
     BOUND_ELSEWHERE = "bound_elsewhere"
     TAGS_MISSING = "tags_missing"
     TAGS_EXCLUDED = "tags_excluded"
     CPUS = "too_few_cpus"
     RAM = "too_little_memory"
     FAILED_BEFORE = "failed_before"
-    ALL_BUSY = "all_agents_busy"
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,10 +19,10 @@ from app.errors import Unavailable, clashed, first_line
 from app.scheduler import epoch, store
 from app.scheduler.cycle import Cycles, Report, Round
 from app.scheduler.feed import Outdated
-from app.scheduler.kept import KeptFarm, collect_former
-from app.scheduler.polls import Poll, Reported, SentAway, give
-from app.scheduler.refusals import AgentUnnamed
-from app.scheduler.schemas import UNNAMED, Assignment, AssignmentStatus, AssignRequest
+from app.scheduler.garbage import collect_former
+from app.scheduler.kept import KeptFarm
+from app.scheduler.polls import Poll, Reported, SentAway, give, name_agent
+from app.scheduler.schemas import Assignment, AssignmentStatus, AssignRequest
 from app.settings import Settings
 from app.tokens.known import Known
 
@@ -62,11 +62,7 @@ class Desk:
         `receive` tells when the client hangs up; a poll that waits is over then. Raises `SentAway`
         when the service stops meanwhile.
         """
-        if request.agent_id == UNNAMED:
-            if caller.agent_id is None:
-                raise AgentUnnamed("say which agent asks", field="agent_id")
-            request.agent_id = caller.agent_id
-        caller.must_be_agent(request.agent_id)
+        name_agent(request, caller)
         loop = asyncio.get_running_loop()
         now = loop.time()
         poll = Poll(request, caller, loop.create_future(), now + request.wait, receive, now)

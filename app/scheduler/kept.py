@@ -5,10 +5,8 @@ changes the database; should its commit fail, the kept farm is thrown away and r
 """
 
 import asyncio
-import gc
 from collections import defaultdict
-from collections.abc import AsyncIterator, Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 from uuid import UUID
@@ -20,6 +18,7 @@ from app.policy.fit import Agent
 from app.policy.states import Mode, TaskState
 from app.policy.tree import Job, Queue, path
 from app.scheduler import feed, store
+from app.scheduler.garbage import many_objects_to_stay
 from app.scheduler.rows import agent_of, job_of, queue_of, set_queue
 from app.scheduler.told import Told
 from app.tokens.known import Known
@@ -101,7 +100,7 @@ class KeptFarm:
             jobs = await store.jobs(connection)
             failed = _by_job(await store.failed_before(connection))
             agents = await store.agents(connection)
-        with _many_objects_to_stay():
+        with many_objects_to_stay():
             await kept._build(queues, jobs, failed, agents)
         return kept
 
@@ -318,23 +317,6 @@ class KeptFarm:
             del self.held[held.id]
             if held.job_id in self.jobs:
                 self.farm.count(self.jobs[held.job_id].job, -1)
-
-
-def collect_former() -> None:
-    """Free the memory of kept farms that were thrown away."""
-    gc.unfreeze()
-    gc.collect()
-
-
-@contextmanager
-def _many_objects_to_stay() -> Iterator[None]:
-    """Spare the objects made inside from the collector of garbage, now and later."""
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.freeze()
-        gc.enable()
 
 
 async def _unhurried(rows: Sequence[Mapping[str, Any]]) -> AsyncIterator[Mapping[str, Any]]:

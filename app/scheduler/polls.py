@@ -9,7 +9,8 @@ from starlette.types import Receive
 from app.caller import Caller
 from app.errors import retry_after
 from app.scheduler.cycle import Outcome, Report
-from app.scheduler.schemas import Assignment, AssignmentStatus, AssignRequest
+from app.scheduler.refusals import AgentUnnamed
+from app.scheduler.schemas import UNNAMED, Assignment, AssignmentStatus, AssignRequest
 
 
 class SentAway(Exception):  # nothing went wrong
@@ -43,6 +44,15 @@ class Reported:
 
     report: Report
     answer: asyncio.Future[AssignmentStatus]
+
+
+def name_agent(request: AssignRequest, caller: Caller) -> None:
+    """Let a poll that names no agent be of the one whose token it came with; refuse another's."""
+    if request.agent_id == UNNAMED:
+        if caller.agent_id is None:
+            raise AgentUnnamed("say which agent asks", field="agent_id")
+        request.agent_id = caller.agent_id
+    caller.must_be_agent(request.agent_id)
 
 
 def give(answer: asyncio.Future[Any], outcome: object) -> None:

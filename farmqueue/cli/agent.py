@@ -55,9 +55,7 @@ def agent(
 
     SIGTERM or Ctrl-C gives unfinished work back and ends; a second one ends at once.
     """
-    with explained():
-        token = token_of(context, url)
-        client = AsyncClient(url, token=token, timeout=_ANSWER_WITHIN, transport=context.obj)
+    client = _client(context, url)
     to_stderr()
     options = Options(
         state_dir=state_dir or default_state_dir(),
@@ -70,6 +68,12 @@ def agent(
         grace=grace,
     )
     _work(options, client)
+
+
+def _client(context: typer.Context, url: str | None) -> AsyncClient:
+    with explained():
+        token = token_of(context, url)
+        return AsyncClient(url, token=token, timeout=_ANSWER_WITHIN, transport=context.obj)
 
 
 def _work(options: Options, client: AsyncClient) -> None:

@@ -19,7 +19,7 @@ from farmqueue.cli.options import AsJson, Url
 from farmqueue.cli.output import for_people, plain, print_json, print_rows
 from farmqueue.cli.tree_file import TreeFile
 from farmqueue.errors import Conflict, Invalid
-from farmqueue.model import Plan, QueueEdit, Shift
+from farmqueue.planned import Plan, QueueEdit, Shift
 
 File = Annotated[str, typer.Argument(metavar="FILE", help="The tree as YAML; - reads the pipe.")]
 Delete = Annotated[
