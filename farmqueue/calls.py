@@ -23,7 +23,6 @@ from farmqueue.model import (
     JobChanges,
     JobFields,
     JobState,
-    NewToken,
     Page,
     Queue,
     QueueChanges,
@@ -35,10 +34,9 @@ from farmqueue.model import (
     SubmittedJobs,
     Task,
     TaskState,
-    Token,
-    TokenFields,
 )
 from farmqueue.planned import Plan
+from farmqueue.tokens import NewToken, Token, TokenFields
 
 T = TypeVar("T")
 

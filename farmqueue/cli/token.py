@@ -9,7 +9,7 @@ import typer
 from farmqueue.cli.connection import connected, queue_id
 from farmqueue.cli.options import AsJson, Url, given
 from farmqueue.cli.output import print_json, print_rows
-from farmqueue.model import Token
+from farmqueue.tokens import Token
 
 token = typer.Typer(no_args_is_help=True)
 
