@@ -3,7 +3,8 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 UV     := $(BIN)/uv
-INSTALL = $(UV) pip install --quiet --python $(BIN)/python --require-hashes
+# Compiled once, here: each process of the tests would do it again where Python may write no bytecode.
+INSTALL = $(UV) pip install --quiet --compile-bytecode --python $(BIN)/python --require-hashes
 # The project itself comes after the lock: editable, without a resolver.
 PROJECT = $(UV) pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
 
