@@ -94,12 +94,12 @@ class KeptFarm:
         """Read the whole farm, as one snapshot shows it; without the farm lock."""
         async with connection.transaction(isolation="repeatable_read", readonly=True):
             kept = cls(await feed.start(connection), known)
-            await known.hear(connection)
             await store.plan_for_all(connection)
             queues = await store.queues(connection)
             jobs = await store.jobs(connection)
             failed = _by_job(await store.failed_before(connection))
             agents = await store.agents(connection)
+        await known.hear(connection)  # the snapshot may lack a token that is known by now
         with many_objects_to_stay():
             await kept._build(queues, jobs, failed, agents)
         return kept

@@ -9,7 +9,10 @@ import pytest
 from fastapi import FastAPI
 
 from app.access import Role
+from app.caller import Caller
+from app.scheduler import feed
 from app.scheduler.desk import Desk
+from app.scheduler.kept import KeptFarm
 from app.tokens import secret
 from app.tokens.keeping import note
 from tests.farm import Farm, Json
@@ -157,6 +160,28 @@ async def test_a_heartbeat_that_is_known_and_was_revoked_meanwhile_renews_nothin
     assert answer.status_code == 401
     after = await farm.get(f"/agents/{told['id']}")
     assert after["lease_expires_at"] == before["lease_expires_at"]
+
+
+async def test_a_token_made_while_the_farm_is_read_whole_is_not_taken_for_a_revoked_one(
+    farm: Farm, app: FastAPI, database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The snapshot that the farm is read from is older than the token."""
+    callers: list[Caller] = []
+    start = feed.start
+
+    async def made_meanwhile(connection: asyncpg.Connection) -> feed.Seen:
+        seen = await start(connection)
+        parsed = secret.parse(await made(farm.client, "viewer"))
+        assert parsed is not None
+        callers.append(await app.state.known.look_up(app.state.engine, parsed))
+        return seen
+
+    monkeypatch.setattr(feed, "start", made_meanwhile)
+    connection = await asyncpg.connect(database.replace("+asyncpg", ""))
+    await KeptFarm.load(connection, app.state.known)
+    await connection.close()
+    assert callers
+    assert all(caller.stands() for caller in callers)
 
 
 async def test_a_poll_that_waits_is_refused_when_its_token_is_revoked(
