@@ -1,7 +1,6 @@
 """An assignment as its agent is told of it."""
 
 from collections.abc import Mapping
-from datetime import datetime
 
 from app.policy.frames import parse, plain_number
 from app.policy.task_ids import task_id
@@ -15,15 +14,16 @@ def answer(
     settings: Settings,
     holding: Holding,
     attempts: Mapping[int, int],
-    until: datetime,
 ) -> Assignment:
-    """The unfinished tasks (ordinal: its attempt) of what the agent holds, leased `until` then."""
+    """The unfinished tasks (ordinal: its attempt) of what the agent holds, and has a lease for."""
+    lease = kept.agents[holding.agent_id].lease
+    assert lease is not None
     job = kept.jobs[holding.job_id].job
     frames = parse(job.frames)
     return Assignment(
         id=holding.id,
         agent_id=holding.agent_id,
-        lease_expires_at=until,
+        lease_expires_at=lease.until,
         lease_seconds=settings.lease_seconds,
         heartbeat_seconds=settings.heartbeat_seconds,
         job=kept.told[holding.job_id],

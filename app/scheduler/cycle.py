@@ -1,10 +1,10 @@
 """One cycle: every call that came meanwhile is served in one transaction, over the kept farm."""
 
 import asyncio
+import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -15,7 +15,7 @@ from app.errors import AppError
 from app.policy.made import why
 from app.policy.pick import give, pick
 from app.policy.states import Mode, TaskState
-from app.scheduler import reports, store
+from app.scheduler import leases, reports, store
 from app.scheduler.answer import answer
 from app.scheduler.kept import Holding, KeptAgent, KeptFarm
 from app.scheduler.refusals import AgentDisabled, AgentNotFound, AssignmentNotFound
@@ -101,8 +101,8 @@ class Cycles:
             await _meanwhile(store.report(connection, said), lambda: self._pick(this))
         else:
             self._pick(this)
-        now = await self._write(connection, this)
-        await _meanwhile(connection.execute("COMMIT"), lambda: self._answer(this, now))
+        await self._write(connection, this)
+        await _meanwhile(connection.execute("COMMIT"), lambda: self._answer(this))
 
     async def refresh(self, connection: asyncpg.Connection) -> bool:
         """Take in what others did, with no lock; True if that may be work for those that wait."""
@@ -260,13 +260,16 @@ class Cycles:
             elif farm.standing & farm.kinds.met_by(agent.facts):
                 self._barred.add(agent.facts.id)
 
-    async def _write(self, connection: asyncpg.Connection, this: Round) -> datetime:
+    async def _write(self, connection: asyncpg.Connection, this: Round) -> None:
         """Write what was decided, and read what the answers need beside it."""
         grants = [
             (one.agent.facts.id, one.job_id, _array(one.ordinals), one.why) for one in this.grants
         ]
-        rows = await store.decide(connection, grants, self._alive(this), _numbers(this))
+        alive, began = self._alive(this), time.monotonic()
+        rows = await store.decide(connection, grants, alive, _numbers(this))
         self.kept.wrote(rows[0]["transaction"])
+        lease_seconds = self.settings.lease_seconds
+        leases.written(alive, self.kept.agents, lease_seconds, rows[0]["now"], began)
         made = {row["agent_id"]: row for row in rows}
         for one in this.grants:
             row = made[one.agent.facts.id]
@@ -279,30 +282,28 @@ class Cycles:
         job_ids = [one.job_id for one in this.grants] + [held.job_id for held in this.held]
         if missing := self.kept.told.missing(job_ids):
             self.kept.told.add(await store.told(connection, missing))
-        now: datetime = rows[0]["now"]
-        return now
 
-    def _alive(self, this: Round) -> list[tuple[UUID, int | None, float, bool]]:
-        """The agents that called; those that will wait for work may be silent meanwhile."""
+    def _alive(self, this: Round) -> list[leases.Alive]:
+        """Agents that called, to be written; those that will wait may be silent meanwhile."""
         lease = self.settings.lease_seconds
-        alive: dict[UUID, tuple[int | None, float, bool]] = {}
-        alive |= dict.fromkeys(this.alive, (None, lease, False))
         busy = {one.agent.facts.id for one in this.grants} | {one.agent_id for one in this.held}
-        alive |= dict.fromkeys(busy, (None, lease, False))
+        alive: dict[UUID, tuple[int | None, float, bool]] = {}
+        alive |= dict.fromkeys(this.alive | busy, (None, lease, False))
         for poll in this.asked:
             if poll.agent_id in this.agents:
                 waits = this.outcomes[poll.agent_id] is None and poll.agent_id not in busy
                 until = lease + poll.wait if waits else lease
                 alive[poll.agent_id] = (poll.free_ram, until, True)
-        return [(agent_id, *life) for agent_id, life in alive.items()]
+        called = ((agent_id, *life) for agent_id, life in alive.items())
+        working = busy | (this.alive - this.agents.keys())
+        return list(leases.to_write(called, working, self.kept.agents))
 
-    def _answer(self, this: Round, now: datetime) -> None:
+    def _answer(self, this: Round) -> None:
         """Each agent that has work is told of it."""
-        until = now + timedelta(seconds=self.settings.lease_seconds)
         for assignment_id, attempts in this.attempts.items():
             holding = self.kept.held[assignment_id]
             of = this.outcomes if holding.agent_id in this.agents else this.over
-            of[holding.agent_id] = answer(self.kept, self.settings, holding, attempts, until)
+            of[holding.agent_id] = answer(self.kept, self.settings, holding, attempts)
         self.kept.told.make_room()
 
 

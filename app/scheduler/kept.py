@@ -8,6 +8,7 @@ import asyncio
 from collections import defaultdict
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -46,6 +47,17 @@ class Holding:
         return len(self.done) + len(self.failed) == len(self.ordinals)
 
 
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """What this process last wrote: it runs `until` then, by the database's clock, or longer.
+
+    It is written anew when the agent calls, once that is `due` by this process's own steady clock.
+    """
+
+    until: datetime
+    due: float
+
+
 @dataclass(slots=True, eq=False)
 class KeptAgent:
     """An agent as its row says, with what it holds."""
@@ -55,6 +67,7 @@ class KeptAgent:
     mode: str
     online: bool
     held: Holding | None = None
+    lease: Lease | None = None  # None: to be written when it calls
 
 
 @dataclass(slots=True, eq=False)
@@ -142,6 +155,7 @@ class KeptFarm:
         """An agent that may ask did so."""
         if free_ram is not None and free_ram != agent.facts.free_ram:
             agent.facts = replace(agent.facts, free_ram=free_ram)
+            agent.lease = None  # the row is to be written
         agent.online = True
         self._list_online(agent)
 
