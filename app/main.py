@@ -50,6 +50,7 @@ from app.slow_senders import protocol
 from app.tokens.keeping import note_for_ever
 from app.tokens.known import Known
 from app.tokens.router import router as tokens
+from app.turns import Turns
 
 GRACE_SECONDS = 8
 
@@ -58,9 +59,12 @@ class Service(FastAPI):
     """The framework's app; around it the short way of agents' calls, and around that the gate."""
 
     gate: Gate
+    turns: Turns
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         scope["app"] = self
+        if scope["type"] == "http":
+            await self.turns.come()
         await traced(self.gate, scope, receive, send)
 
     async def behind_the_gate(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -80,6 +84,7 @@ def create_app(settings: Settings, url: str) -> FastAPI:
     app.state.url = url
     admin = settings.admin_token
     app.state.known = Known(None if admin is None else admin.get_secret_value())
+    app.turns = Turns()
     app.gate = Gate(app.behind_the_gate, settings, app.state.known)
     app.state.sessions = Sessions(settings, app.state.known, app.gate)
     app.add_middleware(BodyLimit, max_bytes=settings.max_body_bytes)
@@ -94,11 +99,11 @@ def create_app(settings: Settings, url: str) -> FastAPI:
 
 
 @asynccontextmanager
-async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+async def lifespan(app: Service) -> AsyncIterator[None]:
     """The engine, the desk, and what runs beside the requests."""
     state = app.state
     state.engine = create_engine(state.settings, state.url)
-    state.desk = Desk(state.engine, state.settings, state.known)
+    state.desk = Desk(state.engine, state.settings, state.known, app.turns)
     state.pulse = Pulse(state.engine, state.settings)
     state.simulations = Simulations(state.settings, state.url)
     state.estimates = Estimates(state.settings, state.url)

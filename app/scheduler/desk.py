@@ -25,6 +25,7 @@ from app.scheduler.polls import Poll, Reported, SentAway, give, name_agent
 from app.scheduler.schemas import Assignment, AssignmentStatus, AssignRequest
 from app.settings import Settings
 from app.tokens.known import Known
+from app.turns import Turns
 
 log = structlog.get_logger()
 
@@ -41,6 +42,7 @@ class Desk:
     engine: AsyncEngine
     settings: Settings
     known: Known
+    turns: Turns = field(default_factory=Turns)
     name: str = field(default_factory=lambda: uuid4().hex)
     rounds: int = 0  # in which something may have changed
     _asked: list[Poll] = field(default_factory=list)
@@ -63,15 +65,15 @@ class Desk:
         when the service stops meanwhile.
         """
         name_agent(request, caller)
-        loop = asyncio.get_running_loop()
-        now = loop.time()
-        poll = Poll(request, caller, loop.create_future(), now + request.wait, receive, now)
+        poll = Poll(request, caller, receive)
         self._asked.append(poll)
         self._bell.set()
         try:
-            return await poll.answer
+            answer = await poll.answer
         finally:
             self._forget(poll)
+        await self.turns.leave()
+        return answer
 
     async def tell(self, report: Report) -> AssignmentStatus:
         """Have a report counted."""

@@ -1,7 +1,7 @@
 """Calls that wait for an answer: polls and reports at the desk, heartbeats at the pulse."""
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from starlette.types import Receive
@@ -27,12 +27,17 @@ class Poll:
 
     request: AssignRequest
     caller: Caller
-    answer: asyncio.Future[Assignment | None]
-    deadline: float
     receive: Receive
-    came: float
+    answer: asyncio.Future[Assignment | None] = field(
+        default_factory=lambda: asyncio.get_running_loop().create_future()
+    )
+    came: float = field(default_factory=lambda: asyncio.get_running_loop().time())
     alarm: asyncio.TimerHandle | None = None
     watch: asyncio.Task[None] | None = None
+
+    @property
+    def deadline(self) -> float:
+        return self.came + self.request.wait
 
     def give(self, outcome: Outcome | SentAway) -> None:
         give(self.answer, outcome)

@@ -1,0 +1,42 @@
+"""Calls take turns: between two of them the process looks at what else has come.
+
+When many agents call at once, a loop that serves all of them before it looks at the database's
+answer lets the database stand idle in the middle of a cycle, time after time. With one call at a
+time the cycle goes on at once, and calls are served while the database works.
+"""
+
+import asyncio
+from collections import deque
+
+Line = deque[asyncio.Future[None]]
+
+
+class Turns:
+    """Each time that the event loop comes round one goes on: who leaves, before who comes."""
+
+    def __init__(self) -> None:
+        self._coming: Line = deque()
+        self._leaving: Line = deque()
+
+    async def come(self) -> None:
+        """Wait for the turn of a call that came."""
+        await self._stand_in(self._coming)
+
+    async def leave(self) -> None:
+        """Wait for the turn of a call that has its answer."""
+        await self._stand_in(self._leaving)
+
+    async def _stand_in(self, line: Line) -> None:
+        loop = asyncio.get_running_loop()
+        turn = loop.create_future()
+        if not self._coming and not self._leaving:
+            loop.call_soon(self._move_up, loop)
+        line.append(turn)
+        await turn
+
+    def _move_up(self, loop: asyncio.AbstractEventLoop) -> None:
+        turn = (self._leaving or self._coming).popleft()
+        if not turn.done():  # whose caller went away
+            turn.set_result(None)
+        if self._coming or self._leaving:
+            loop.call_soon(self._move_up, loop)
