@@ -1,6 +1,5 @@
 """Who asks: the identity behind a token, and whether it may."""
 
-import time
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Annotated, Any
@@ -10,6 +9,7 @@ from fastapi import Depends, Request, Response
 from fastapi.routing import APIRoute
 
 from app.access import Right, Role, holders, may
+from app.clock import steady
 from app.errors import Forbidden, Unauthorized
 
 SCOPE = "farmqueue.caller"
@@ -51,7 +51,7 @@ class Caller:
 
     def stands(self) -> bool:
         """Whether its token is valid, as far as this process heard."""
-        return not self.ended and (self.deadline is None or time.monotonic() < self.deadline)
+        return not self.ended and (self.deadline is None or steady() < self.deadline)
 
     def must_stand(self) -> None:
         if not self.stands():

@@ -6,6 +6,7 @@ here, before anything of the body is read.
 
 import asyncio
 from collections.abc import Callable
+from weakref import WeakValueDictionary
 
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -54,7 +55,7 @@ class Gate:
         self._hosts = settings.hosts
         self._known = known
         self._throttle = Throttle(settings.failed_tokens_per_minute)
-        self._one_of_many = asyncio.Lock()
+        self._one_of: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "websocket":  # there is none, and none gets past the gate
@@ -109,11 +110,11 @@ class Gate:
         return found
 
     async def _look_up(self, parsed: Parsed, scope: Scope) -> Caller | None:
-        """Of addresses that sent too many wrong tokens one at a time: the pool is for others."""
-        engine = scope["app"].state.engine
-        if not self._throttle.is_over(_address(scope)):
+        """Of an address that sent too many wrong tokens one at a time: the pool is for others."""
+        engine, address = scope["app"].state.engine, _address(scope)
+        if not self._throttle.is_over(address):
             return await self._known.look_up(engine, parsed)
-        async with self._one_of_many:
+        async with self._one_of.setdefault(address, asyncio.Lock()):
             return self._known.find(parsed) or await self._known.look_up(engine, parsed)
 
 

@@ -49,7 +49,8 @@ async def short_way(
         answering = _plain(call, first, max_bytes, receive)
         found = None if answering is None else await answering
     except SentAway as away:
-        await Response(status_code=204, headers=away.headers)(scope, receive, send)
+        response = Response(status_code=204, headers=away.headers)
+        await response(scope, receive, dressed(scope, send))
         return
     except Exception as failed:  # noqa: BLE001  # whatever it is, it has its answer
         response = await errors.answer(Request(scope), failed)
@@ -132,7 +133,7 @@ def _again(first: Message, receive: Receive) -> Receive:
 
 async def _send(send: Send, found: BaseModel | None) -> None:
     if found is None:
-        await send({"type": "http.response.start", "status": 204, "headers": []})
+        await send({"type": "http.response.start", "status": 204, "headers": [NOSNIFF]})
         await send({"type": "http.response.body", "body": b""})
         return
     body = found.__pydantic_serializer__.to_json(found)

@@ -54,9 +54,11 @@ Step = Annotated[
     Field(gt=0),
     WithJsonSchema({"type": "number", "exclusiveMinimum": 0, "maximum": int(LARGEST)}),
 ]
-EnvironName = Annotated[Text, StringConstraints(min_length=1, pattern="^[^=]*$")]
+EnvironName = Annotated[Text, StringConstraints(min_length=1, max_length=255, pattern="^[^=]*$")]
+# No system passes on much more in one string (Linux 128 kB, Windows 32,767 characters).
+EnvironValue = Annotated[Text, StringConstraints(max_length=32_767)]
 Environ = Annotated[
-    dict[EnvironName, Text],
+    dict[EnvironName, EnvironValue],
     Field(max_length=MAX_ENVIRON, description="Environment variables of the work"),
 ]
 Parents = Annotated[

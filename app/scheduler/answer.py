@@ -1,6 +1,7 @@
 """An assignment as its agent is told of it."""
 
 from collections.abc import Mapping
+from datetime import datetime
 
 from app.policy.frames import parse, plain_number
 from app.policy.task_ids import task_id
@@ -14,8 +15,12 @@ def answer(
     settings: Settings,
     holding: Holding,
     attempts: Mapping[int, int],
+    now: datetime,
 ) -> Assignment:
-    """The unfinished tasks (ordinal: its attempt) of what the agent holds, and has a lease for."""
+    """The unfinished tasks (ordinal: its attempt) of what the agent holds, and has a lease for.
+
+    `now` is the database's, as the lease is.
+    """
     lease = kept.agents[holding.agent_id].lease
     assert lease is not None
     job = kept.jobs[holding.job_id].job
@@ -24,7 +29,7 @@ def answer(
         id=holding.id,
         agent_id=holding.agent_id,
         lease_expires_at=lease.until,
-        lease_seconds=settings.lease_seconds,
+        lease_seconds=round((lease.until - now).total_seconds(), 3),
         heartbeat_seconds=settings.heartbeat_seconds,
         job=kept.told[holding.job_id],
         tasks=[

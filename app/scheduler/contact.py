@@ -5,9 +5,10 @@ and leases of agents that live have run out. They get one lease's time to be hea
 process judges by its own clock and its own way to the database.
 """
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
+
+from app.clock import steady
 
 
 @dataclass(slots=True, eq=False)
@@ -16,7 +17,7 @@ class Contact:
 
     lease_seconds: float
     look_seconds: float
-    clock: Callable[[], float] = time.monotonic
+    clock: Callable[[], float] = steady
     _since: float | None = None
     _last: float = 0.0
 

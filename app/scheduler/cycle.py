@@ -1,16 +1,17 @@
 """One cycle: every call that came meanwhile is served in one transaction, over the kept farm."""
 
 import asyncio
-import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 import asyncpg
 
 from app.caller import Caller, token_ended
+from app.clock import steady
 from app.errors import AppError
 from app.policy.made import why
 from app.policy.pick import give, pick
@@ -65,6 +66,7 @@ class Round:
     statuses: list[Status] = field(default_factory=list)
     counted: list[reports.Counted] = field(default_factory=list)
     agents: dict[UUID, KeptAgent] = field(default_factory=dict)  # of `asked`, not refused
+    working: set[UUID] = field(default_factory=set)  # of `agents`, when they asked
     grants: list[Grant] = field(default_factory=list)
     held: list[Holding] = field(default_factory=list)  # of agents that ask once more
     alive: set[UUID] = field(default_factory=set)  # agents that only report
@@ -101,8 +103,8 @@ class Cycles:
             await _meanwhile(store.report(connection, said), lambda: self._pick(this))
         else:
             self._pick(this)
-        await self._write(connection, this)
-        await _meanwhile(connection.execute("COMMIT"), lambda: self._answer(this))
+        now = await self._write(connection, this)
+        await _meanwhile(connection.execute("COMMIT"), lambda: self._answer(this, now))
 
     async def refresh(self, connection: asyncpg.Connection) -> bool:
         """Take in what others did, with no lock; True if that may be work for those that wait."""
@@ -124,6 +126,8 @@ class Cycles:
             else:
                 self.kept.come_online(found, poll.free_ram)
                 this.agents[poll.agent_id] = found
+                if found.held is not None:
+                    this.working.add(poll.agent_id)
 
     def _may_ask(self, agent_id: UUID, this: Round) -> KeptAgent | AppError:
         if not this.callers[agent_id].stands():
@@ -260,16 +264,16 @@ class Cycles:
             elif farm.standing & farm.kinds.met_by(agent.facts):
                 self._barred.add(agent.facts.id)
 
-    async def _write(self, connection: asyncpg.Connection, this: Round) -> None:
+    async def _write(self, connection: asyncpg.Connection, this: Round) -> datetime:
         """Write what was decided, and read what the answers need beside it."""
         grants = [
             (one.agent.facts.id, one.job_id, _array(one.ordinals), one.why) for one in this.grants
         ]
-        alive, began = self._alive(this), time.monotonic()
+        alive, began = self._alive(this), steady()
         rows = await store.decide(connection, grants, alive, _numbers(this))
         self.kept.wrote(rows[0]["transaction"])
-        lease_seconds = self.settings.lease_seconds
-        leases.written(alive, self.kept.agents, lease_seconds, rows[0]["now"], began)
+        now: datetime = rows[0]["now"]
+        leases.written(alive, self.kept.agents, self.settings.lease_seconds, now, began)
         made = {row["agent_id"]: row for row in rows}
         for one in this.grants:
             row = made[one.agent.facts.id]
@@ -282,6 +286,7 @@ class Cycles:
         job_ids = [one.job_id for one in this.grants] + [held.job_id for held in this.held]
         if missing := self.kept.told.missing(job_ids):
             self.kept.told.add(await store.told(connection, missing))
+        return now
 
     def _alive(self, this: Round) -> list[leases.Alive]:
         """Agents that called, to be written; those that will wait may be silent meanwhile."""
@@ -295,15 +300,15 @@ class Cycles:
                 until = lease + poll.wait if waits else lease
                 alive[poll.agent_id] = (poll.free_ram, until, True)
         called = ((agent_id, *life) for agent_id, life in alive.items())
-        working = busy | (this.alive - this.agents.keys())
+        working = (busy & this.working) | (this.alive - this.agents.keys())
         return list(leases.to_write(called, working, self.kept.agents))
 
-    def _answer(self, this: Round) -> None:
+    def _answer(self, this: Round, now: datetime) -> None:
         """Each agent that has work is told of it."""
         for assignment_id, attempts in this.attempts.items():
             holding = self.kept.held[assignment_id]
             of = this.outcomes if holding.agent_id in this.agents else this.over
-            of[holding.agent_id] = answer(self.kept, self.settings, holding, attempts)
+            of[holding.agent_id] = answer(self.kept, self.settings, holding, attempts, now)
         self.kept.told.make_room()
 
 

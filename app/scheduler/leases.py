@@ -5,11 +5,11 @@ written with every call cost the database more than all else of an assignment, a
 some session keeps a snapshot none of their former versions can be cleared away.
 """
 
-import time
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
 from uuid import UUID
 
+from app.clock import steady
 from app.scheduler.kept import KeptAgent, Lease
 
 AS_GOOD_AS_NEW = 1 / 20  # of a lease
@@ -22,7 +22,7 @@ def to_write(
     alive: Iterable[Alive], working: Collection[UUID], agents: Mapping[UUID, KeptAgent]
 ) -> Iterator[Alive]:
     """All of `alive` but those that work and have a lease that is as good as new."""
-    now = time.monotonic()
+    now = steady()
     for one in alive:
         agent = agents.get(one[0])
         if agent is None or agent.lease is None or now >= agent.lease.due or one[0] not in working:

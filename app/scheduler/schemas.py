@@ -109,8 +109,11 @@ class Assignment(BaseModel):
 
     id: int
     agent_id: UUID
-    lease_expires_at: datetime = Field(description="By the database's clock; any call renews it")
-    lease_seconds: float = Field(description="How long the lease is, from any call on")
+    lease_expires_at: datetime = Field(description="By the database's clock; calls renew it")
+    lease_seconds: float = Field(
+        description="What is left of the lease: 60 by default, less up to a twentieth where the "
+        "agent called just before"
+    )
     heartbeat_seconds: float = Field(description="Call at least so often")
     job: AssignedJob
     tasks: list[AssignedTask]

@@ -5,7 +5,6 @@ cycle takes in under the farm lock before it decides. Callers are changed in pla
 the middle of a call hears of it.
 """
 
-import time
 from collections import OrderedDict
 from collections.abc import Collection
 from weakref import WeakValueDictionary
@@ -16,6 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from app.access import Role
 from app.caller import Caller, token_ended
+from app.clock import steady
 from app.tokens import secret, store
 from app.tokens.secret import Parsed
 
@@ -126,4 +126,4 @@ class Known:
 
 
 def _deadline(seconds_left: float | None) -> float | None:
-    return None if seconds_left is None else time.monotonic() + seconds_left
+    return None if seconds_left is None else steady() + seconds_left

@@ -13,6 +13,7 @@ import pytest
 from fastapi import FastAPI
 
 from app.db.engine import lock_farm
+from app.errors import LONGEST_PART
 from app.policy.frames import Frames, parse
 from tests.api.statements import recorded
 from tests.farm import Farm
@@ -143,7 +144,12 @@ BAD: dict[str, list[dict[str, Any]]] = {
     "parents": [{"parents": [4711]}, {"parents": 1}, {"parents": list(range(1, 1_002))}],
     "parents.0": [{"parents": ["1"]}, {"parents": [0]}, {"parents": [2**63]}],
     "environ": [{"environ": []}, {"environ": {str(name): "" for name in range(1_001)}}],
-    "environ.A": [{"environ": {"A": 1}}, {"environ": {"A": "\0"}}],
+    "environ.A": [
+        {"environ": {"A": 1}},
+        {"environ": {"A": "\0"}},
+        {"environ": {"A": "x" * 32_768}},
+    ],
+    f"environ.{'A' * LONGEST_PART}": [{"environ": {"A" * 256: ""}}],
     "environ.A=B": [{"environ": {"A=B": ""}}],
     "environ.": [{"environ": {"": ""}}],
     "data": [{"data": {"deep": "a\0b"}}, {"data": [2**63]}, {"data": {"a\0": 1}}],

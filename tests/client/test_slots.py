@@ -50,9 +50,23 @@ def test_idle_slots_share_what_memory_is_free(monkeypatch: pytest.MonkeyPatch) -
         available = 3000 * 2**20
 
     monkeypatch.setattr("psutil.virtual_memory", Memory)
-    assert Host("node", 4, 8000, slots=4).free_ram_of_a_slot() == 750
-    assert Host("node", 4, 8000, slots=4, busy=2).free_ram_of_a_slot() == 1500
+    assert Host("node", 4, 8000, slots=4).free_ram_of_a_slot() == 744
+    assert Host("node", 4, 8000, slots=4, busy=2).free_ram_of_a_slot() == 1488
     assert Host("node", 4, 8000, slots=4, busy=4).free_ram_of_a_slot() == 2000
+
+
+def test_free_memory_is_told_in_steps_since_each_change_is_written(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Memory:
+        available = 0
+
+    monkeypatch.setattr("psutil.virtual_memory", Memory)
+    told = set()
+    for megabytes in range(1000, 1100):
+        Memory.available = megabytes * 2**20
+        told.add(Host("node", 4, 6400, slots=1).free_ram_of_a_slot())
+    assert told == {1000}
 
 
 def test_an_id_is_kept_for_each_slot(tmp_path: Path) -> None:

@@ -7,7 +7,8 @@ import pytest
 from fastapi import FastAPI
 
 from app.scheduler import leases
-from tests.farm import Farm
+from tests.conftest import execute
+from tests.farm import Farm, Json
 from tests.held import held_open
 
 # Between two looks at the clock within a statement.
@@ -30,12 +31,40 @@ async def _work(farm: Farm) -> None:
     await farm.agent("a0")
 
 
+async def done(farm: Farm) -> Json | None:
+    """The answer to a poll that reports what the agent holds."""
+    results = [{"task_id": task["id"], "state": "done"} for task in farm.held["a0"]["tasks"]]
+    return await farm.assign("a0", results=results)
+
+
 async def test_a_lease_that_is_as_good_as_new_is_told_and_not_written_again(farm: Farm) -> None:
     first = told(await farm.assign("a0"))
-    await farm.finish("a0")
-    again = told(await farm.assign("a0"))
+    again = told(await done(farm))
     assert first == again
     assert again <= await stored(farm, "a0") < again + MOMENT
+
+
+async def test_what_is_told_is_what_is_left_of_the_lease(farm: Farm, app: FastAPI) -> None:
+    whole = app.state.settings.lease_seconds
+    first = await farm.assign("a0")
+    await asyncio.sleep(0.2)
+    again = await done(farm)
+    assert first is not None
+    assert again is not None
+    assert first["lease_seconds"] == whole
+    assert whole * (1 - leases.AS_GOOD_AS_NEW) < again["lease_seconds"] <= whole - 0.2
+
+
+async def test_who_held_nothing_and_gets_work_has_its_lease_written(
+    farm: Farm, database: str
+) -> None:
+    """Another service may have given it a longer one meanwhile, for a poll that waited there."""
+    await farm.assign("a0")
+    await farm.finish("a0")
+    longer = "UPDATE agents SET lease_expires_at = lease_expires_at + interval '1 minute'"
+    await execute(database, longer)
+    given = told(await farm.assign("a0"))
+    assert given <= await stored(farm, "a0") < given + MOMENT
 
 
 async def test_a_lease_that_is_older_is_renewed(
@@ -43,8 +72,7 @@ async def test_a_lease_that_is_older_is_renewed(
 ) -> None:
     monkeypatch.setattr(leases, "AS_GOOD_AS_NEW", 0)
     first = told(await farm.assign("a0"))
-    await farm.finish("a0")
-    again = told(await farm.assign("a0"))
+    again = told(await done(farm))
     assert first < again <= await stored(farm, "a0") < again + MOMENT
 
 

@@ -12,6 +12,7 @@ from app import first_token
 from app.main import create_app
 from app.settings import Settings
 from app.tokens.throttle import MOST, WINDOW, Throttle
+from tests.farm import Farm
 from tests.processes import service
 from tests.scheduler.plain_asgi import call
 from tests.tokens import ADMIN_TOKEN, AUTH, bearer, made
@@ -36,6 +37,15 @@ async def test_every_answer_has_the_headers_that_bind_a_browser(
 
 async def test_a_refusal_has_them_too(client: httpx.AsyncClient) -> None:
     answer = await client.get("/jobs", headers=bearer("wrong"))
+    assert answer.headers["x-content-type-options"] == "nosniff"
+
+
+async def test_an_answer_that_nothing_is_there_has_the_one_that_agents_get(
+    farm: Farm,
+) -> None:
+    await farm.agent("a0")
+    answer = await farm.ask("a0")
+    assert answer.status_code == 204
     assert answer.headers["x-content-type-options"] == "nosniff"
 
 
