@@ -2,8 +2,10 @@
 
 import asyncio
 import time
+from collections.abc import Sequence
 from typing import Any
 
+import httpx
 import pytest
 
 from app.db.hosts import Hosts
@@ -12,6 +14,7 @@ from tests.chaos.postgres import Postgres
 from tests.chaos.stage import Maker, Replica
 from tests.chaos.test_database import at_work
 from tests.processes import spawn, until_ready
+from tests.tokens import AUTH
 from tests.upgrades.servers import standby
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(180)]
@@ -56,21 +59,24 @@ async def test_services_go_on_at_the_standby_that_was_promoted(
                 await replica.start()
             async with at_work(on):
                 await asyncio.sleep(1.5)
+                await people_are_answered(on.urls)  # over as many connections as there may be
                 if silent:
                     first.database.hole()
                 else:
                     first.database.close()
                 since = time.monotonic()
-                primary.stop("immediate")
-                await asyncio.to_thread(follower._control, "promote", "-w")
-                on.postgres = follower
-                promoted = time.monotonic() - since
-                async with asyncio.timeout(90):
-                    await on.until_ready()
-                took = time.monotonic() - since
-                print(f"promoted after {promoted:.2f} s, ready after {took:.2f} s")  # noqa: T201
-                record_property("ready_seconds", took)
-                assert took < BACK_SECONDS
+                async with asyncio.TaskGroup() as group:
+                    group.create_task(people_are_answered(on.urls))
+                    primary.stop("immediate")
+                    await asyncio.to_thread(follower._control, "promote", "-w")
+                    on.postgres = follower
+                    promoted = time.monotonic() - since
+                    async with asyncio.timeout(90):
+                        await on.until_ready()
+                    took = time.monotonic() - since
+                    print(f"promoted after {promoted:.2f} s, ready after {took:.2f} s")  # noqa: T201
+                    record_property("ready_seconds", took)
+                    assert took < BACK_SECONDS
             [now] = await follower.fetch(EPOCH)
             assert now == {"epoch": 1, "timeline": "00000002"}
             because = {
@@ -82,6 +88,18 @@ async def test_services_go_on_at_the_standby_that_was_promoted(
                 replica.kill()
             on.postgres = primary
             _stop(follower)
+
+
+async def people_are_answered(urls: Sequence[str]) -> None:
+    """More of them at once than a service has connections: each dead one is met, and given up."""
+    async with asyncio.timeout(90), httpx.AsyncClient(headers=AUTH, timeout=90) as client:
+        for url in urls:
+            while {200} != {answer.status_code for answer in await _ask(client, url)}:
+                await asyncio.sleep(0.1)
+
+
+async def _ask(client: httpx.AsyncClient, url: str) -> list[httpx.Response]:
+    return await asyncio.gather(*(client.get(f"{url}/jobs") for _ in range(12)))
 
 
 def _stop(server: Postgres) -> None:
