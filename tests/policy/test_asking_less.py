@@ -138,6 +138,24 @@ def test_where_the_nearest_agent_would_go_elsewhere_the_change_is_for_the_next()
     assert asking(farm(mine, urgent, online=(taken, free)), mine, taken, free) == ("cpus", 16)
 
 
+def test_each_agent_with_the_same_is_tried_before_the_job_is_to_ask_still_less() -> None:
+    mine = job(1, requirements=Requirements(cpus=32))
+    urgent = job(2, priority=5, requirements=Requirements(required_tags=frozenset({"gpu"})))
+    taken, free, least = agent(1, cpus=16, tags="gpu"), agent(2, cpus=16), agent(3, cpus=2)
+    online = taken, free, least
+    assert asking(farm(mine, urgent, online=online), mine, *online) == ("cpus", 16)
+
+
+def test_an_idle_agent_counts_before_a_busy_one_that_lacks_less() -> None:
+    mine, other = job(1, requirements=Requirements(cpus=32)), job(2)
+    idle, busy = agent(1, cpus=2), agent(2, cpus=16)
+    tree = farm(mine, other, online=(idle, busy))
+    tree.count(other, 1)
+    found = verdict(tree, mine, Crew([idle], {busy: other}))
+    assert found.change is not None
+    assert (found.change.value, found.change_for) == (2, idle)
+
+
 def test_a_smaller_number_is_a_smaller_change_than_a_tag_less() -> None:
     mine = job(1, requirements=Requirements(cpus=8, required_tags=frozenset({"gpu"})))
     untagged, small = agent(1), agent(2, cpus=2, tags="gpu")

@@ -279,6 +279,14 @@ def test_an_agent_that_is_bound_elsewhere_does_not_hide_that_all_others_are_busy
     assert found.agent in others
 
 
+def test_an_agent_that_is_bound_to_a_closed_part_of_a_queue_can_do_nothing_in_it() -> None:
+    closed = queue(2, job(3), paused=True)
+    films = queue(1, closed, queue(4, job(5)), job(6))
+    inside, below = agent(1, within=2), agent(2, within=4)
+    tree = farm(films, online=(inside, below))
+    assert verdict(tree, films, Crew([inside, below], {})).census.idle == [below]
+
+
 def test_an_agent_that_may_not_work_gets_nothing_and_no_change_helps_it() -> None:
     fits, paused = job(1), job(2, paused=True)
     tree = farm(fits, paused, online=())
