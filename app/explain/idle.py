@@ -70,15 +70,24 @@ def nothing_for(kept: KeptFarm, agent: Agent) -> list[Reason]:
     ]
 
 
+def no_agents(kept: KeptFarm) -> Reason:
+    """Where none is online that may have work."""
+    states = Counter(agent_state(one.mode, online=one.online) for one in kept.agents.values())
+    draining = states[AgentState.DRAINING]
+    if not draining:
+        return Reason(code=Code.NO_AGENTS, sentence="no agent is online", agents=0)
+    who = (
+        "the one agent that is online is" if draining == 1 else f"all {draining} agents online are"
+    )
+    sentence = f"{who} draining: nothing new goes out"
+    return Reason(code=Code.AGENT_DRAINING, sentence=sentence, agents=draining)
+
+
 def of_agent(kept: KeptFarm, names: Names, agent_id: UUID) -> list[Reason]:
-    """What of the agent itself keeps all work from it."""
+    """What of the agent itself keeps all work from it, the binding reason first."""
     agent = kept.agents[agent_id]
     who = agent.hostname
     state = agent_state(agent.mode, online=agent.online)
-    if agent.held is not None and agent.held.job_id in kept.jobs:
-        word = names.word(kept.jobs[agent.held.job_id].job)
-        sentence = f"{who} works on {word} (assignment {agent.held.id})"
-        return [Reason(code=Code.AGENT_BUSY, sentence=sentence, jobs=[agent.held.job_id])]
     said = {
         AgentState.OFFLINE: (
             Code.AGENT_OFFLINE,
@@ -87,10 +96,15 @@ def of_agent(kept: KeptFarm, names: Names, agent_id: UUID) -> list[Reason]:
         AgentState.DISABLED: (Code.AGENT_DISABLED, f"{who} is disabled"),
         AgentState.DRAINING: (Code.AGENT_DRAINING, f"{who} is draining: it gets nothing new"),
     }
-    if state not in said:
-        return []
-    code, sentence = said[state]
-    return [Reason(code=code, sentence=sentence)]
+    reasons = []
+    if state in said:
+        code, sentence = said[state]
+        reasons.append(Reason(code=code, sentence=sentence))
+    if agent.held is not None and agent.held.job_id in kept.jobs:
+        word = names.word(kept.jobs[agent.held.job_id].job)
+        sentence = f"{who} works on {word} (assignment {agent.held.id})"
+        reasons.append(Reason(code=Code.AGENT_BUSY, sentence=sentence, jobs=[agent.held.job_id]))
+    return reasons
 
 
 def _closed_by(job: Job) -> Cause:

@@ -1,13 +1,15 @@
 """Why a job or a queue gets no agent, from the farm that the desk keeps: the same that decides."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from uuid import UUID
 
 from app.explain import words
-from app.explain.idle import nothing_open, of_agent
+from app.explain.idle import no_agents, nothing_open, of_agent
 from app.explain.names import Names
 from app.explain.schemas import Change, Code, Explanation, Reason, Step
 from app.policy import steps
+from app.policy.changes import freed_ram
 from app.policy.fit import Agent
 from app.policy.obstacles import Obstacle, Unfit, unfit
 from app.policy.states import Mode
@@ -20,10 +22,15 @@ from app.scheduler.refusals import AgentNotFound
 _BINDING = {obstacle: place for place, obstacle in enumerate(Obstacle)}
 
 
-def explained(kept: KeptFarm, node: Queue | Job, agent_id: UUID | None) -> Explanation:
-    """Of the farm as it is now; `agent_id` asks why not this agent. `AgentNotFound`."""
-    crew = crew_of(kept)
-    found = verdict(kept.farm, node, crew, _asked(kept, agent_id))
+def explained(
+    kept: KeptFarm, node: Queue | Job, agent_id: UUID | None, ram: Mapping[UUID, int]
+) -> Explanation:
+    """Of the farm as it is now; `agent_id` asks why not this agent. `AgentNotFound`.
+
+    `ram` is how much memory agents have in all, of those that report less than that as free.
+    """
+    crew = crew_of(kept, ram)
+    found = verdict(kept.farm, node, crew, _asked(kept, crew, agent_id))
     names = Names(kept)
     reasons = _reasons(kept, names, found, asked=agent_id is not None)
     return Explanation(
@@ -37,7 +44,7 @@ def explained(kept: KeptFarm, node: Queue | Job, agent_id: UUID | None) -> Expla
     )
 
 
-def crew_of(kept: KeptFarm) -> Crew:
+def crew_of(kept: KeptFarm, ram: Mapping[UUID, int]) -> Crew:
     """The agents that are online and may have work; busy ones with their jobs."""
     idle, busy = [], {}
     for agent in kept.agents.values():
@@ -45,8 +52,14 @@ def crew_of(kept: KeptFarm) -> Crew:
             if agent.held is None:
                 idle.append(agent.facts)
             else:
-                busy[agent.facts] = kept.jobs[agent.held.job_id].job
-    return Crew(idle, busy)
+                job = kept.jobs[agent.held.job_id].job
+                busy[_once_free(agent.facts, job, ram)] = job
+    return Crew(idle, busy, ram)
+
+
+def _once_free(agent: Agent, job: Job, ram: Mapping[UUID, int]) -> Agent:
+    in_all = ram.get(agent.id, agent.free_ram)
+    return replace(agent, free_ram=freed_ram(agent.free_ram, in_all, job.requirements.ram))
 
 
 def steps_of(names: Names, node: Queue | Job, agent: Agent) -> list[Step]:
@@ -67,12 +80,13 @@ def step_of(names: Names, step: steps.Step) -> Step:
     )
 
 
-def _asked(kept: KeptFarm, agent_id: UUID | None) -> Agent | None:
+def _asked(kept: KeptFarm, crew: Crew, agent_id: UUID | None) -> Agent | None:
     if agent_id is None:
         return None
     if agent_id not in kept.agents:
         raise AgentNotFound.of(agent_id)
-    return kept.agents[agent_id].facts
+    busy = (agent for agent in crew.busy if agent.id == agent_id)
+    return next(busy, kept.agents[agent_id].facts)
 
 
 def _reasons(kept: KeptFarm, names: Names, found: Verdict, *, asked: bool) -> list[Reason]:
@@ -86,7 +100,7 @@ def _reasons(kept: KeptFarm, names: Names, found: Verdict, *, asked: bool) -> li
     if asked:
         reasons = [*of_agent(kept, names, found.agent.id), *reasons, *lacks]
     elif not kept.farm.online:
-        reasons.append(Reason(code=Code.NO_AGENTS, sentence="no agent is online", agents=0))
+        reasons.append(no_agents(kept))
     else:
         reasons += words.busy(found.census) if found.census.able else lacks
     if found.gets:
@@ -142,10 +156,14 @@ def _change(names: Names, found: Verdict, crew: Crew) -> Change | None:
     change = found.change
     if change is None:
         return None
-    room = "jobs" if isinstance(change.node, Job) else "jobqueues"
-    return Change(
-        path=f"/{room}/{change.node.id}",
+    told = Change(
+        path=f"/jobqueues/{change.node.id}",
         body=words.change_body(change),
         sentence=words.change_said(names, change),
         at_once=found.change_for in crew.idle,
     )
+    if isinstance(change.node, Job):
+        told.path = f"/jobs/{change.node.id}"
+        if change.field == "paused":
+            told.method, told.path, told.body = "POST", f"{told.path}/resume", {}
+    return told

@@ -86,7 +86,7 @@ class Step(BaseModel):
 class Change(BaseModel):
     """One call of this service after which the work would go out. It was tried on the farm."""
 
-    method: Literal["PATCH"] = "PATCH"
+    method: Literal["PATCH", "POST"] = "PATCH"
     path: str = Field(examples=["/jobqueues/3"])
     body: dict[str, Any] = Field(examples=[{"maximum_agents": 6}])
     sentence: str = Field(examples=["raise maximum_agents of /films to 6"])

@@ -33,20 +33,23 @@ async def job(
     desk: Desk, connection: AsyncConnection, job_id: int, agent_id: UUID | None
 ) -> Explanation:
     """Why a job gets no agent, or not this one."""
+    ram = await store.ram(connection)
     kept = await desk.look()
     found = kept.jobs.get(job_id)
     if found is not None:
-        return explained(kept, found.job, agent_id)
+        return explained(kept, found.job, agent_id, ram)
     return await _over(connection, job_id)
 
 
 async def queue(desk: Desk, queue_id: int, agent_id: UUID | None) -> Explanation:
     """Why a queue gets no agent, or not this one."""
+    async with desk.engine.connect() as connection:
+        ram = await store.ram(connection)
     kept = await desk.look()
     found = kept.queues.get(queue_id)
     if found is None:
         raise JobQueueNotFound(f"there is no queue with id {queue_id}")
-    return explained(kept, found, agent_id)
+    return explained(kept, found, agent_id, ram)
 
 
 async def agent(desk: Desk, agent_id: UUID) -> AgentExplanation:
@@ -78,15 +81,16 @@ async def assignment(connection: AsyncConnection, assignment_id: int) -> Assignm
     if row is None:
         raise AssignmentNotFound(f"there is no assignment {assignment_id}")
     walk = read(row["why"] or "")
-    stood = [one for chose in walk for one in (chose.first, chose.second) if one is not None]
+    stood = [one for chose in walk.choices for one in (chose.first, chose.second) if one]
+    begun = set() if walk.begun is None else {walk.begun}
     queues, titles = await store.names(
         connection,
-        {one.id for one in stood if not one.is_job},
+        begun | {one.id for one in stood if not one.is_job},
         {one.id for one in stood if one.is_job},
     )
-    above = Node(kind="queue", id=None, name="/")
+    above = _queue(walk.begun, queues)
     chosen = []
-    for chose in walk:
+    for chose in walk.choices:
         step = _chosen(above, chose, queues, titles)
         above = step.node
         chosen.append(step)
@@ -99,15 +103,21 @@ async def assignment(connection: AsyncConnection, assignment_id: int) -> Assignm
     )
 
 
+def _queue(queue_id: int | None, queues: Mapping[int, str]) -> Node:
+    """With its name of today; None is the root."""
+    name = "/" if queue_id is None else queues.get(queue_id, "deleted")
+    return Node(kind="queue", id=queue_id, name=name)
+
+
 def _chosen(
     above: Node, chose: Chose, queues: Mapping[int, str], titles: Mapping[int, str]
 ) -> Chosen:
     first, second = chose.first, chose.second
 
     def named(stood: Stood) -> Node:
-        names = titles if stood.is_job else queues
-        kind = "job" if stood.is_job else "queue"
-        return Node(kind=kind, id=stood.id, name=names.get(stood.id, "deleted"))
+        if stood.is_job:
+            return Node(kind="job", id=stood.id, name=titles.get(stood.id, "deleted"))
+        return _queue(stood.id, queues)
 
     node = named(first)
     other = None if second is None else named(second)

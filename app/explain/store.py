@@ -1,5 +1,7 @@
 """The SQL of explanations."""
 
+from uuid import UUID
+
 from sqlalchemy import RowMapping, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -20,6 +22,14 @@ async def assignment(connection: AsyncConnection, assignment_id: int) -> RowMapp
         .where(assignments.c.id == assignment_id)
     )
     return found.mappings().one_or_none()
+
+
+async def ram(connection: AsyncConnection) -> dict[UUID, int]:
+    """How much memory agents have in all that report less than that as free."""
+    found = await connection.execute(
+        select(agents.c.id, agents.c.ram).where(agents.c.online, agents.c.ram > agents.c.free_ram)
+    )
+    return {row.id: row.ram for row in found}
 
 
 async def names(

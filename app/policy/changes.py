@@ -46,6 +46,14 @@ def freed(farm: Farm, held: Job | None) -> Iterator[None]:
             farm.count(held, 1)
 
 
+def freed_ram(free_ram: int, ram: int, asked: int) -> int:
+    """What an agent has free once its work ends, of `ram` in all; the job `asked` for so much.
+
+    While it works it may report as free what the work leaves, or all as before.
+    """
+    return max(free_ram, min(ram, free_ram + asked))
+
+
 def _set(farm: Farm, node: Queue | Job, field: str, value: Any) -> None:
     if field in _OF_REQUIREMENTS and isinstance(node, Job) and node.parent is not None:
         parent = node.parent

@@ -2,6 +2,7 @@
 
 A step is `node:priority:weight:agents` of whose turn it was, with `!` where it was owed; then,
 where there was another, `>rule>` and the same of that. Blanks part the steps, from the top down.
+Before them stands `@queue` where the agent is bound to a queue: the walk began there.
 """
 
 from collections.abc import Sequence
@@ -27,6 +28,8 @@ def why(farm: Farm, agent: Agent, job: Job) -> str:
             rule = rule_between(at, second, met).value
             steps.append(f"{_said(at, met)}>{rule}>{_said(second, met)}")
         at = queue
+    if at.parent is not None:
+        steps.append(f"@{at.id}")
     return " ".join(reversed(steps))
 
 
@@ -42,9 +45,19 @@ class Chose:
     rule: Rule | None
 
 
-def read(text: str) -> Sequence[Chose]:
+@dataclass(frozen=True, slots=True)
+class Walk:
+    """`begun` is the id of the queue that it began at, None for the root."""
+
+    begun: int | None
+    choices: Sequence[Chose]
+
+
+def read(text: str) -> Walk:
     """What `why` wrote."""
-    return [_chose(step) for step in text.split()]
+    steps = text.split()
+    begun = int(steps.pop(0)[1:]) if text.startswith("@") else None
+    return Walk(begun, [_chose(step) for step in steps])
 
 
 def _chose(step: str) -> Chose:

@@ -67,6 +67,7 @@ def closed_above(node: Queue | Job) -> list[Closed]:
 
 
 Lack = tuple[Obstacle, frozenset[str]]  # with the tags that it is about
+Nearly = list[tuple[Agent, Lack]]  # agents that lack one thing
 
 _RAM: Lack = (Obstacle.RAM, frozenset())
 _FAILED: Lack = (Obstacle.FAILED_BEFORE, frozenset())
@@ -99,11 +100,13 @@ def _of_itself(agent: Agent, job: Job, online: Collection[Agent]) -> Iterator[La
 
 @dataclass(frozen=True, slots=True)
 class Census:
-    """The agents that are online and may have work, as one job sees them."""
+    """The agents that are online and may have work, as one job or queue sees them."""
 
     idle: list[Agent]  # that can do it
     busy: list[Agent]  # that can do it
     unfit: list[Unfit]  # the most frequent first
+    nearly_idle: Nearly
+    nearly_busy: Nearly
 
     @property
     def able(self) -> int:
@@ -117,15 +120,20 @@ def census(
     lacks: Counter[Lack] = Counter()
     sorts: dict[tuple[int, frozenset[str], int | None], list[Lack]] = {}
 
-    def fit(agent: Agent) -> bool:
+    def fit(agent: Agent, nearly: Nearly) -> bool:
         sort = (agent.cpus, agent.tags, agent.within)
         if sort not in sorts:
             sorts[sort] = list(_of_its_sort(agent, job))
         found = [*sorts[sort], *_of_itself(agent, job, online)]
-        if found:
-            lacks.update(found)
+        for lack in found:
+            lacks[lack] += 1
+        if len(found) == 1:
+            nearly.append((agent, found[0]))
         return not found
 
-    able = [agent for agent in idle if fit(agent)], [agent for agent in busy if fit(agent)]
+    nearly_idle: Nearly = []
+    nearly_busy: Nearly = []
+    able_idle = [agent for agent in idle if fit(agent, nearly_idle)]
+    able_busy = [agent for agent in busy if fit(agent, nearly_busy)]
     every = [Unfit(obstacle, number, tags) for (obstacle, tags), number in lacks.most_common()]
-    return Census(*able, every)
+    return Census(able_idle, able_busy, every, nearly_idle, nearly_busy)

@@ -3,32 +3,50 @@
 Whatever is said of what would be is tried with `pick` on the farm itself, and taken back.
 """
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from heapq import nsmallest
 from uuid import UUID
 
 from app.policy.changes import Change, freed, made
 from app.policy.farm import Farm
 from app.policy.fit import Agent, Requirements
-from app.policy.obstacles import Census, Closed, Obstacle, census, closed_above, unfit
+from app.policy.obstacles import Census, Closed, Lack, Nearly, Obstacle, census, closed_above
 from app.policy.pick import find, pick, start
 from app.policy.steps import Step, steps_to
 from app.policy.tree import Job, Queue, path
 
 HIGHEST_PRIORITY = 1_000
 
-# Idle agents that are tried; those of one sort would all get the same.
+# Agents that are tried; those of one sort would all get the same.
 TRIED = 32
 
+# Values that are tried of what a job asks, where no agent can do it.
+VALUES = 20
+
 NOBODY = UUID(int=0)
+
+_Field = tuple[str, int | frozenset[str]]  # of what a job requires, by its name
 
 
 @dataclass(frozen=True, slots=True)
 class Crew:
-    """The agents that are online and may have work; those that have some, with the job."""
+    """The agents that are online and may have work; those that have some, with the job.
+
+    Busy ones are told as they will be once they are free, as far as is known: `ram` says how much
+    memory they have in all, where that may come to more.
+    """
 
     idle: Sequence[Agent]
     busy: Mapping[Agent, Job]
+    ram: Mapping[UUID, int] = field(default_factory=dict)
+
+    def has(self, agent: Agent) -> bool:
+        return agent in self.busy or agent in self.idle
+
+    def knows_ram(self, agent: Agent) -> bool:
+        return self.ram.get(agent.id, agent.free_ram) <= agent.free_ram
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,9 +55,9 @@ class Verdict:
 
     The `steps` are the walk of `agent`; with the id `NOBODY` that is one just as the job asks for,
     where no real one can do it. Where `frees` is a job, the agent is busy with it, and the walk is
-    the one after it. `gets` says that this agent would get the node's work. `change` is the
-    smallest single one after which it would, or where none can do it, after which `change_for`
-    would; None where there is none or none is needed.
+    the one after it. `gets` says that this agent would get the node's work, which only one of the
+    crew can. `change` is the smallest single one after which it would, or where none can do it,
+    after which `change_for` would; None where there is none or none is needed.
     """
 
     node: Queue | Job
@@ -55,15 +73,14 @@ class Verdict:
 
 def verdict(farm: Farm, node: Queue | Job, crew: Crew, asked: Agent | None = None) -> Verdict:
     """`asked` is the agent in question; without one, whichever is nearest to getting the work."""
-    online = farm.online.values()
-    able = _able(farm, node, crew, online)
+    able = _able(farm, node, crew)
     agent = asked or _nearest(farm, node, able)
     frees = crew.busy.get(agent)
     closed = closed_above(node)
     with freed(farm, frees):
         steps = way(farm, agent, node)
-        gets = agent.id != NOBODY and _gets(farm, agent, node)
-    tries = () if gets else _changes(node, closed, steps, crew, agent, able, online)
+        gets = crew.has(agent) and _gets(farm, agent, node)
+    tries = () if gets else _tries(node, closed, steps, crew, agent, able)
     change, change_for = next(
         (tried for tried in tries if _would(farm, *tried, node, crew)), (None, agent)
     )
@@ -81,13 +98,29 @@ def way(farm: Farm, agent: Agent, node: Queue | Job) -> list[Step]:
             farm.settle(each)
 
 
-def _able(farm: Farm, node: Queue | Job, crew: Crew, online: Collection[Agent]) -> Census:
+def _able(farm: Farm, node: Queue | Job, crew: Crew) -> Census:
     if isinstance(node, Job):
-        return census(node, crew.idle, crew.busy, online)
-    standing = node.line.standing
-    idle = [agent for agent in crew.idle if farm.kinds.met_by(agent) & standing]
-    busy = [agent for agent in crew.busy if farm.kinds.met_by(agent) & standing]
-    return Census(idle, busy, [])
+        return census(node, crew.idle, crew.busy, farm.online.values())
+    bounds = {agent.within for agent in (*crew.idle, *crew.busy)}
+    reached = {within: _reached(farm, node, within) for within in bounds}
+    idle, busy = (
+        [agent for agent in agents if farm.kinds.met_by(agent) & reached[agent.within]]
+        for agents in (crew.idle, crew.busy)
+    )
+    return Census(idle, busy, [], [], [])
+
+
+def _reached(farm: Farm, queue: Queue, within: int | None) -> int:
+    """The bits of what is open in the queue for agents that are bound to `within`."""
+    bound = farm.root if within is None else farm.queues.get(within)
+    if bound is None:
+        return 0
+    if bound in path(queue):
+        return queue.line.standing
+    above = list(path(bound))
+    if queue not in above or any(at.paused or at.full for at in above[: above.index(queue)]):
+        return 0
+    return bound.line.standing
 
 
 def _nearest(farm: Farm, node: Queue | Job, able: Census) -> Agent:
@@ -113,27 +146,24 @@ def _would(farm: Farm, change: Change, agent: Agent, node: Queue | Job, crew: Cr
         return _gets(farm, agent, node)
 
 
-def _changes(
+def _tries(
     node: Queue | Job,
     closed: Sequence[Closed],
     steps: Sequence[Step],
     crew: Crew,
     agent: Agent,
     able: Census,
-    online: Collection[Agent],
 ) -> Iterator[tuple[Change, Agent]]:
     """Changes that might do, the smallest first, each with the agent that it is for."""
     if closed:
         opened = _opening(closed[0]) if len(closed) == 1 else None
-        if opened is not None and agent.id != NOBODY:
+        if opened is not None and crew.has(agent):
             yield opened, agent
     elif isinstance(node, Job) and agent not in able.idle and agent not in able.busy:
-        for other in (*crew.idle, *crew.busy) if agent.id == NOBODY else (agent,):
-            asks_less = _asking_less(node, other, online)
-            if asks_less is not None:
-                yield asks_less, other
-                return
-    elif agent.id != NOBODY:
+        for nearly in (able.nearly_idle, able.nearly_busy):
+            some = [one for one in nearly if agent.id in (NOBODY, one[0].id)]
+            yield from _asking_less(node, some, crew)
+    elif crew.has(agent):
         for change in _overtaking(node, steps):
             yield change, agent
 
@@ -146,21 +176,37 @@ def _opening(closed: Closed) -> Change | None:
     return None
 
 
-def _asking_less(job: Job, agent: Agent, online: Collection[Agent]) -> Change | None:
-    """What the job would have to ask instead, where it is one thing that the agent lacks."""
-    lacks = unfit(agent, job, online)
-    if len(lacks) != 1:
-        return None
-    required, (obstacle, tags) = job.requirements, lacks[0]
+def _asking_less(job: Job, nearly: Nearly, crew: Crew) -> Iterator[tuple[Change, Agent]]:
+    """What the job could ask instead, where it is one thing that agents lack."""
+    required = job.requirements
+    agents: defaultdict[_Field, list[Agent]] = defaultdict(list)
+    for agent, lack in nearly:
+        field = _asking_for(required, agent, lack, crew)
+        if field is not None:
+            agents[field].append(agent)
+    for name, value in nsmallest(VALUES, agents, key=lambda one: _given_up(required, *one)):
+        for agent in agents[name, value][:TRIED]:
+            yield Change(job, name, value), agent
+
+
+def _given_up(required: Requirements, name: str, value: int | frozenset[str]) -> float:
+    """How much less is asked: which part of a number, or how many tags."""
+    before = getattr(required, name)
+    return float((before - value) / before if isinstance(value, int) else len(before - value))
+
+
+def _asking_for(required: Requirements, agent: Agent, lack: Lack, crew: Crew) -> _Field | None:
+    """What the agent has; None where it may have enough once it is free."""
+    obstacle, tags = lack
     match obstacle:
         case Obstacle.TAGS_MISSING:
-            return Change(job, "required_tags", required.required_tags - tags)
+            return "required_tags", required.required_tags - tags
         case Obstacle.TAGS_EXCLUDED:
-            return Change(job, "excluded_tags", required.excluded_tags - tags)
+            return "excluded_tags", required.excluded_tags - tags
         case Obstacle.CPUS:
-            return Change(job, "cpus", agent.cpus)
-        case Obstacle.RAM:
-            return Change(job, "ram", agent.free_ram)
+            return "cpus", agent.cpus
+        case Obstacle.RAM if crew.knows_ram(agent):
+            return "ram", agent.free_ram
         case _:
             return None
 

@@ -8,6 +8,7 @@ from typing import Any
 import asyncpg
 
 from app.db.engine import connect
+from app.policy.changes import freed_ram
 from app.policy.states import Mode
 from app.scheduler import store as scheduler
 from app.simulation import store
@@ -63,8 +64,8 @@ async def _rows(connection: asyncpg.Connection) -> Picture:
 def _agent(picture: Picture, row: Row) -> Row:
     """What it works on has memory that it reports as not free: that comes back."""
     if row["job_id"] is not None and row["mode"] == Mode.ENABLED:
-        back = row["free_ram"] + picture.jobs[row["job_id"]]["ram"]
-        row["free_ram"] = max(row["free_ram"], min(row["ram"], back))
+        asked = picture.jobs[row["job_id"]]["ram"]
+        row["free_ram"] = freed_ram(row["free_ram"], row["ram"], asked)
     return row
 
 

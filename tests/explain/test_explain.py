@@ -1,34 +1,11 @@
 """Why a job, a queue or an agent stands as it does, over HTTP."""
 
-from typing import Any
 from uuid import uuid4
 
 import pytest
 
-from tests.farm import Farm, Json
-
-
-async def why(farm: Farm, path: str, **params: Any) -> Json:
-    response = await farm.client.get(f"{path}/explain", params=params)
-    assert response.status_code == 200, response.text
-    found: Json = response.json()
-    return found
-
-
-async def of_job(farm: Farm, title: str, **params: Any) -> Json:
-    return await why(farm, f"/jobs/{farm.jobs[title]}", **params)
-
-
-def codes(found: Json) -> list[str]:
-    return [reason["code"] for reason in found["reasons"]]
-
-
-async def act_on(farm: Farm, found: Json) -> None:
-    """Make the change that is named, just as it stands there."""
-    change = found["change"]
-    response = await farm.client.request(change["method"], change["path"], json=change["body"])
-    assert response.status_code == 200, response.text
-
+from tests.explain.asking import act_on, codes, of_job, why
+from tests.farm import Farm
 
 # --- closed to every agent ---
 
@@ -41,6 +18,16 @@ async def test_a_paused_queue_above_is_named_and_the_change_resumes_it(farm: Far
     assert codes(found) == ["paused"]
     assert found["sentence"] == "/films is paused"
     assert found["change"]["sentence"] == "resume /films"
+    await act_on(farm, found)
+    assert await farm.gets("a0") == "shot"
+
+
+async def test_a_paused_job_is_resumed_by_the_change(farm: Farm) -> None:
+    await farm.job("shot")
+    await farm.post(f"/jobs/{farm.jobs['shot']}/pause")
+    await farm.agent("a0")
+    found = await of_job(farm, "shot")
+    assert codes(found) == ["paused"]
     await act_on(farm, found)
     assert await farm.gets("a0") == "shot"
 
@@ -97,91 +84,6 @@ async def test_a_job_that_is_over_says_how_it_ended(farm: Farm, end: str) -> Non
     await farm.assign("a0")
     await (farm.finish("a0") if end == "done" else farm.fail("a0"))
     assert codes(await of_job(farm, "shot")) == [end]
-
-
-# --- of agents ---
-
-
-async def test_no_agent_online_is_a_reason(farm: Farm) -> None:
-    await farm.job("shot")
-    assert codes(await of_job(farm, "shot")) == ["no_agents_online"]
-
-
-async def test_what_agents_lack_is_counted_and_the_change_is_for_one_that_is_idle(
-    farm: Farm,
-) -> None:
-    for number in range(3):
-        await farm.agent(f"a{number}", tags=["linux"])
-    await farm.agent("small", tags=["linux", "gpu"], ram=100)
-    await farm.job("shot", required_tags=["gpu"], ram=4000)
-    found = await of_job(farm, "shot")
-    told = {reason["code"]: reason for reason in found["reasons"]}
-    assert told["tags_missing"]["sentence"] == "without the tag gpu: 3 of 4 agents"
-    assert told["tags_missing"]["tags"] == ["gpu"]
-    assert told["too_little_memory"]["sentence"] == "less than 4000 MB free: 1 of 4 agents"
-    assert found["agent"] is None
-    assert found["change"]["body"] == {"required_tags": []}
-    await act_on(farm, found)
-    assert await farm.gets("a0") == "shot"
-
-
-async def test_busy_agents_are_told_and_who_goes_first_when_one_is_free(farm: Farm) -> None:
-    await farm.queue("/films")
-    await farm.job("urgent", tasks=5, priority=5)
-    await farm.job("shot", queue="/films")
-    await farm.agent("a0")
-    assert await farm.gets("a0") == "urgent"
-    found = await of_job(farm, "shot")
-    assert codes(found) == ["all_agents_busy", "priority"]
-    urgent = f"job {farm.jobs['urgent']} 'urgent'"
-    assert found["reasons"][1]["sentence"] == f"{urgent} goes before /films: priority 5 against 0"
-    assert found["change"]["at_once"] is False
-    await act_on(farm, found)
-    await farm.finish("a0")
-    assert await farm.gets("a0") == "shot"
-
-
-async def test_where_all_lack_something_and_are_busy_the_change_is_to_ask_less(farm: Farm) -> None:
-    await farm.agent("a0", tags=["linux"])
-    await farm.job("other")
-    await farm.job("shot", required_tags=["gpu"])
-    assert await farm.gets("a0") == "other"
-    found = await of_job(farm, "shot")
-    assert codes(found) == ["tags_missing"]
-    assert (found["change"]["body"], found["change"]["at_once"]) == ({"required_tags": []}, False)
-    await act_on(farm, found)
-    await farm.finish("a0")
-    assert await farm.gets("a0") == "shot"
-
-
-async def test_the_numbers_of_a_busy_agents_walk_are_those_after_its_work(farm: Farm) -> None:
-    await farm.queue("/films", maximum_agents=1)
-    await farm.queue("/tv")
-    await farm.job("film", queue="/films", tasks=5)
-    await farm.job("episode", queue="/tv", tasks=5)
-    await farm.agent("a0")
-    assert await farm.gets("a0") == "film"
-    found = await of_job(farm, "film", agent_id=farm.agents["a0"])
-    assert "share" not in found["walk"][0]["sentence"]
-    assert found["walk"][0]["rule"] == "older"
-
-
-async def test_one_agent_can_be_asked_for(farm: Farm) -> None:
-    await farm.agent("a0", cpus=2)
-    await farm.agent("a1")
-    await farm.job("shot", cpus=4)
-    found = await of_job(farm, "shot", agent_id=farm.agents["a0"])
-    assert found["sentence"] == "fewer than 4 cpus: a0"
-    assert found["agent"] == {"id": farm.agents["a0"], "hostname": "a0"}
-    assert codes(await of_job(farm, "shot", agent_id=farm.agents["a1"])) == ["next"]
-
-
-async def test_an_agent_that_is_disabled_is_told_so_when_asked_for(farm: Farm) -> None:
-    await farm.agent("a0")
-    await farm.patch(f"/agents/{farm.agents['a0']}", {"state": "disabled"})
-    await farm.job("shot")
-    found = await of_job(farm, "shot", agent_id=farm.agents["a0"])
-    assert codes(found)[0] == "agent_disabled"
 
 
 # --- the walk ---
@@ -285,43 +187,6 @@ async def test_a_busy_agent_says_what_it_works_on(farm: Farm) -> None:
     await farm.agent("a0")
     await farm.assign("a0")
     assert codes(await why(farm, f"/agents/{farm.agents['a0']}")) == ["agent_busy"]
-
-
-# --- assignments ---
-
-
-async def test_an_assignment_keeps_the_walk_of_its_moment(farm: Farm) -> None:
-    await farm.queue("/films", weight=20)
-    await farm.queue("/tv")
-    await farm.job("film", queue="/films", tasks=9)
-    await farm.job("episode", queue="/tv", tasks=9)
-    await farm.agent("a0")
-    await farm.agent("a1")
-    await farm.assign("a0")
-    second = await farm.assign("a1")
-    assert second is not None
-    await farm.set_queue("/tv", name="shows", weight=99)
-    found = await why(farm, f"/assignments/{second['id']}")
-    first, last = found["walk"]
-    assert (first["node"]["name"], first["other"]["name"]) == ("/shows", "/films")
-    assert (first["rule"], first["weight"], first["assigned_agents"]) == ("share", 10, 0)
-    assert first["sentence"] == (
-        "/shows goes before /films: its share is smaller, 0/10 against 1/20"
-    )
-    assert (last["node"]["name"], last["rule"]) == ("episode", None)
-    assert found["job"]["name"] == "episode"
-    assert found["agent"]["hostname"] == "a1"
-
-
-async def test_an_assignment_outlives_its_job_and_says_why_all_the_same(farm: Farm) -> None:
-    await farm.job("shot")
-    await farm.agent("a0")
-    held = await farm.assign("a0")
-    assert held is not None
-    await farm.finish("a0")
-    assert (await farm.client.delete(f"/jobs/{farm.jobs['shot']}")).status_code == 204
-    found = await why(farm, f"/assignments/{held['id']}")
-    assert found["walk"][0]["node"] == {"kind": "job", "id": farm.jobs["shot"], "name": "deleted"}
 
 
 # --- what is not there ---

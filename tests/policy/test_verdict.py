@@ -18,6 +18,7 @@ from tests.policy.build import agent, farm, job, queue
 from tests.policy.farm_sim import FarmSim
 from tests.policy.histories import History, begun, happen, histories
 from tests.policy.looks import looks
+from tests.policy.rows import uuid_of
 
 NAMES = {"minimum": "minimum_agents", "maximum": "maximum_agents"}
 LISTS = {"required_tags", "excluded_tags"}
@@ -83,23 +84,51 @@ def test_the_change_that_is_named_lets_the_agent_have_the_job(history: History) 
     for policy, books in moments_of(history):
         for one in list(policy.jobs.values())[:4]:
             found = verdict(policy.farm, one, crew(policy))
-            if found.change is not None and found.frees is None and found.agent.id != NOBODY:
-                assert _with(books, found, policy) == one.id
+            if found.change is not None:
+                assert _with(books, found) == one.id
 
 
-def _with(books: Books, found: Verdict, policy: FarmSim) -> int | None:
-    """The job, where the judge gives it to an idle agent once the change is made."""
+def _with(books: Books, found: Verdict) -> int | None:
+    """The job that the judge gives the agent once it is free and the change is made."""
     assert found.change is not None
     row = node_of(books, found.change.node)
     name = NAMES.get(found.change.field, found.change.field)
     value: Any = found.change.value
     before, row[name] = row[name], sorted(value) if name in LISTS else value
+    hostname = next(n for n in books.agents if uuid_of(n) == found.change_for.id)
+    held, books.agents[hostname]["job"] = books.agents[hostname]["job"], None
     try:
-        picks = [books.pick(hostname) for hostname in idle(policy)]
-        got = [pick[0] for pick in picks if pick is not None]
-        return found.node.id if found.node.id in got else None
+        picked = books.pick(hostname)
+        return None if picked is None else picked[0]
     finally:
-        row[name] = before
+        row[name], books.agents[hostname]["job"] = before, held
+
+
+@moments
+@a_history
+def test_the_agents_that_can_do_something_in_a_queue_are_those_that_can_reach_it(
+    history: History,
+) -> None:
+    for policy, books in moments_of(history):
+        if any(one.failed_by for one in policy.jobs.values()):
+            continue  # what is open for the agent's kind may then not be for the agent
+        online = [n for n, row in policy.rows.agents.items() if row["online"]]
+        for number in books.queues:
+            found = verdict(policy.farm, policy.queues[number], crew(policy)).census
+            able = {who.id for who in (*found.idle, *found.busy)}
+            assert able == {
+                uuid_of(n) for n in online if _can(books, books.agents[n], books.queues[number])
+            }
+
+
+def _can(books: Books, who: Row, queue: Row) -> bool:
+    """Whether something below the queue is open where the agent may work, by the judge."""
+    return any(
+        books.is_open(child, who)
+        and books.on_the_way(child, who)
+        and (child["kind"] == "job" or _can(books, who, child))
+        for child in books.children(queue)
+    )
 
 
 @moments
@@ -128,7 +157,7 @@ def test_why_an_assignment_was_made_names_the_way_and_who_came_second(history: H
                 or any(j.failed_by for j in policy.jobs.values())
             ):
                 continue  # what is open for the agent's kind may then not be for the agent
-            walk = read(why(policy.farm, who, picked))
+            walk = read(why(policy.farm, who, picked)).choices
             way = [node for node in path(picked) if node.parent is not None][::-1]
             assert [step.first.id for step in walk] == [node.id for node in way]
             for step, node in zip(walk, way, strict=True):
@@ -204,7 +233,14 @@ def test_why_the_assignment_of_an_agent_bound_to_a_queue_was_made_begins_there()
     bound = agent(within=1)
     picked = pick(tree, bound)
     assert picked is not None
-    assert [step.first.id for step in read(why(tree, bound, picked))] == [2]
+    walk = read(why(tree, bound, picked))
+    assert (walk.begun, [step.first.id for step in walk.choices]) == (1, [2])
+
+
+def test_why_an_assignment_was_made_begins_at_the_root_where_no_queue_is_named() -> None:
+    assert why(farm(job(1)), agent(), job(1)) == ""
+    walk = read("q3:0:10:1>share>q4:0:10:2! j1:5:10:0")
+    assert (walk.begun, [step.first.id for step in walk.choices]) == (None, [3, 1])
 
 
 def test_a_maximum_above_is_found_and_raising_it_is_the_change() -> None:
@@ -229,6 +265,34 @@ def test_a_tag_that_nobody_has_may_be_left_out() -> None:
     assert found.agent.id == NOBODY
     assert found.change is not None
     assert (found.change.field, found.change.value) == ("required_tags", {"linux"})
+
+
+def test_an_agent_that_is_bound_elsewhere_does_not_hide_that_all_others_are_busy() -> None:
+    films, tv = queue(1, job(3)), queue(2, job(4))
+    elsewhere, *others = agent(1, within=2), agent(2), agent(3)
+    tree = farm(films, tv, online=(elsewhere, *others))
+    rendered = next(iter(tv.children))
+    assert isinstance(rendered, Job)
+    tree.count(rendered, 2)
+    found = verdict(tree, films, Crew([elsewhere], dict.fromkeys(others, rendered)))
+    assert (found.census.idle, found.census.busy) == ([], others)
+    assert found.agent in others
+
+
+def test_an_agent_that_is_bound_to_a_closed_part_of_a_queue_can_do_nothing_in_it() -> None:
+    closed = queue(2, job(3), paused=True)
+    films = queue(1, closed, queue(4, job(5)), job(6))
+    inside, below = agent(1, within=2), agent(2, within=4)
+    tree = farm(films, online=(inside, below))
+    assert verdict(tree, films, Crew([inside, below], {})).census.idle == [below]
+
+
+def test_an_agent_that_may_not_work_gets_nothing_and_no_change_helps_it() -> None:
+    fits, paused = job(1), job(2, paused=True)
+    tree = farm(fits, paused, online=())
+    for one in (fits, paused):
+        found = verdict(tree, one, Crew([], {}), agent())
+        assert (found.gets, found.change) == (False, None)
 
 
 def test_where_all_are_busy_the_walk_is_of_the_next_that_is_free() -> None:
