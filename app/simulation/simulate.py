@@ -4,10 +4,10 @@ import asyncio
 import time
 from typing import Any
 
+from app.simulation import live
 from app.simulation.course import Course
 from app.simulation.durations import Model
 from app.simulation.edits import Edits, Wrong
-from app.simulation.live import read
 from app.simulation.outcome import outcome
 from app.simulation.picture import Picture, Place
 from app.simulation.play import Played
@@ -25,18 +25,8 @@ class TooLong(Exception):
 def simulate(asked: SimulationRequest, url: str, seconds: float) -> dict[str, Any]:
     """What `answers.Simulation` is made of. Raises `Wrong` and `TooLong`."""
     deadline = time.monotonic() + seconds
-    plain = Picture() if asked.farm else asyncio.run(read(url, asked.spread, seconds))
-    base = Edits(plain, asked.spread)
-    if asked.farm:
-        base.make(asked.farm)
-        base.check()
-    edits = Edits(plain.copy(), asked.spread)
-    edits.apply(asked.changes)
-    edits.add_work(asked.workload, "workload")
-    changed = edits.picture
-    errors = [*edits.errors, *_unknown(asked, plain, changed)]
-    if errors:
-        raise Wrong(errors)
+    base, edits = _given(asked) if asked.farm else asyncio.run(_live(asked, url, seconds))
+    plain, changed = base.picture, edits.picture
     jobs = asked.jobs or [*sorted(changed.jobs)[:SHOWN_JOBS], *edits.new_jobs[:SHOWN_JOBS]]
     jobs = sorted(set(jobs))
     baseline = None
@@ -52,6 +42,34 @@ def simulate(asked: SimulationRequest, url: str, seconds: float) -> dict[str, An
         "changed": _play(asked, changed, jobs, deadline),
         "baseline": baseline,
     }
+
+
+def _given(asked: SimulationRequest) -> tuple[Edits, Edits]:
+    base = Edits(Picture(), asked.spread)
+    assert asked.farm is not None
+    base.make(asked.farm)
+    base.check()
+    return base, _edited(asked, base.picture)
+
+
+async def _live(asked: SimulationRequest, url: str, seconds: float) -> tuple[Edits, Edits]:
+    """The farm as it is, and as it would be: what is measured depends on where jobs would be."""
+    async with live.snapshot(url, seconds) as connection:
+        plain = await live.rows(connection)
+        edits = _edited(asked, plain)
+        await live.measure(connection, plain, asked.spread, edits.picture.jobs.values())
+    edits.picture.learn_from(plain)
+    return Edits(plain, asked.spread), edits
+
+
+def _edited(asked: SimulationRequest, plain: Picture) -> Edits:
+    edits = Edits(plain.copy(), asked.spread)
+    edits.apply(asked.changes)
+    edits.add_work(asked.workload, "workload")
+    errors = [*edits.errors, *_unknown(asked, plain, edits.picture)]
+    if errors:
+        raise Wrong(errors)
+    return edits
 
 
 def _unknown(asked: SimulationRequest, plain: Picture, changed: Picture) -> list[tuple[Place, str]]:
@@ -94,7 +112,7 @@ def _play(
     named = [one.rstrip("/") for one in asked.series if picture.queue_at(one) is not None]
     top = [fullpath for fullpath in by_level if fullpath.count("/") == 1][:SHOWN_SERIES]
     series = {fullpath: played.queues[queues[fullpath]] for fullpath in [*top, *named]}
-    course = Course(played, asked.step_seconds, dict(series))
+    course = Course(played, asked.step, dict(series))
     course.run()
     shown = {fullpath: queues[fullpath] for fullpath in sorted({*by_level[:SHOWN_QUEUES], *named})}
     return outcome(course, shown, jobs)
