@@ -162,7 +162,7 @@ class SimulationRequest(Body):
     baseline: bool = Field(
         True,
         description="Whether to tell as well what would be without the changes; where there are"
-        " none, without the workload. It takes twice as long",
+        " none, without the workload. It is played beside the other, on a second processor",
     )
     series: list[Fullpath] = Field(
         [], max_length=50, description="Queues with a series, beside those of the top level"
