@@ -179,10 +179,11 @@ class Forward:
         if found is not job:
             self.farm.exchange(job, found)
             self._note(job)
+            self._note(found)
             self._note_peak(found)
         elif not job.waiting:
             self.farm.settle(job)
-        self._note(found)
+            self._note(job)
         heapreplace(self._ends, self._work(worker, found, ordinals))
 
     def _others_first(self, job: Job) -> bool:
@@ -282,9 +283,11 @@ class Forward:
 
     def _note_peak(self, job: Job) -> None:
         peaks = self.peaks
-        for node in path(job):
+        node: Queue | Job | None = job
+        while node is not None:
             if node.assigned > peaks.get(node, 0):
                 peaks[node] = node.assigned
+            node = node.parent
 
     def _note(self, job: Job) -> None:
         """The job, or something above it, may be below its minimum now, or no longer."""
