@@ -108,7 +108,7 @@ class Settings(BaseSettings):
     simulate_seconds: Annotated[
         float,
         Field(ge=1, le=600, description="How long one simulation may take"),
-    ] = 20.0
+    ] = 60.0
     simulate_memory_mb: Annotated[
         int, Field(ge=256, le=1_000_000, description="Memory that one simulation may have")
     ] = 1_024

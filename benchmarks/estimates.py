@@ -1,17 +1,18 @@
-"""How wrong estimates of jobs are: farms in virtual time that do other than was foreseen.
+"""How wrong estimates of jobs are: a recorded run, and farms in virtual time.
 
 At several moments of each farm the estimator is asked, by what a service would know then, and what
-it says is held against what happened. By how much spreads are widened was found on other farms
+it says is held against what happened; and so on a real service with agents that sleep, whose course
+is recorded. By how much spreads are widened was found on other farms
 (`python -m benchmarks.estimates`).
 """
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from statistics import median
 
 from app.simulation.forecast import PLAYS, play, rows
 from app.simulation.spread import FINISH, START, Widened
-from benchmarks.figures import Figure, percentile
+from benchmarks.figures import Figure
+from benchmarks.recorded import recorded
+from benchmarks.said import Said, figures
 from benchmarks.stage import Stage
 from benchmarks.world import CALM, HOUR, Kind, World
 
@@ -21,28 +22,18 @@ MOMENTS = (0.5, 2.0, 4.0, 6.0, 8.0, 10.0, 12.0)
 LONGEST_HOURS = 100.0
 
 
-@dataclass(frozen=True)
-class Said:
-    """What was expected at one moment of one job, in seconds from then, and what came."""
-
-    what: str
-    p10: float
-    p50: float
-    p90: float
-    came: float
-
-    @property
-    def wrong(self) -> float:
-        return abs(self.p50 - self.came) / self.came
-
-
-def run(_: Stage) -> list[Figure]:
-    figures: list[Figure] = []
+def run(stage: Stage) -> list[Figure]:
+    found = _all("recorded", recorded(stage))
     for farm, kind in KINDS.items():
-        said = [one for seed in TO_JUDGE for one in judged(seed, kind)]
-        for what in sorted({one.what for one in said}):
-            figures += _figures(f"{farm}, {what}", [one for one in said if one.what == what])
-    return figures
+        found += _all(farm, [one for seed in TO_JUDGE for one in judged(seed, kind)])
+    return found
+
+
+def _all(farm: str, said: list[Said]) -> list[Figure]:
+    found: list[Figure] = []
+    for what in sorted({one.what for one in said}):
+        found += figures(f"{farm}, {what}", [one for one in said if one.what == what])
+    return found
 
 
 # More fails, more is urgent, jobs differ more, and agents come and go.
@@ -79,18 +70,6 @@ def _said(what: str, seconds: list[float], came: float | None, now: float) -> It
     p10, p50, p90 = seconds
     if p50 == p50 and came is not None and came > now:  # noqa: PLR0124  # known
         yield Said(what, p10, p50, p90, came - now)
-
-
-def _figures(name: str, said: list[Said]) -> Iterator[Figure]:
-    inside = [one for one in said if one.p10 <= one.came <= one.p90]
-    yield Figure(f"{name}: estimates", len(said))
-    yield Figure(f"{name}: error, median", 100 * median(one.wrong for one in said), "%")
-    yield Figure(f"{name}: error, p90", percentile([one.wrong for one in said], 90, 100), "%")
-    ratios = [one.came / one.p50 for one in said if one.p50 > 0]
-    yield Figure(f"{name}: came, of what was expected", 100 * median(ratios), "%")
-    yield Figure(f"{name}: within p10 to p90", 100 * len(inside) / len(said), "%")
-    early = sum(one.came < one.p10 for one in said)
-    yield Figure(f"{name}: before p10", 100 * early / len(said), "%")
 
 
 def learnt(said: Iterable[Said]) -> Widened:

@@ -92,8 +92,11 @@ class Farm:
 
         What is above both is looked at only where it notices.
         """
-        above = [*path(left)]
-        common = next(at for at in path(joined) if at in above)
+        common: Queue | Job | None = left.parent
+        if common is not joined.parent:
+            above = set(path(left))
+            common = next(at for at in path(joined) if at in above)
+        assert common is not None
         for start, agents in ((left, -1), (joined, 1)):
             at = start
             while at is not common:
@@ -131,7 +134,8 @@ class Farm:
             return
         standing = self._standing(node)
         if standing:
-            key = turn_with(node, parent, node.assigned, begun=node.assigned > 0)
+            assigned = node.assigned
+            key = turn_with(node, parent, assigned, begun=assigned > 0)
             if key != node.key or standing != node.standing:
                 parent.line.put(node, key, standing)
         elif node.key is not None:

@@ -25,18 +25,17 @@ def following(farm: Farm, job: Job, met: int) -> Job | None:
     node: Queue | Job = job
     bits = job.kind if job.waiting and job.parents_done else 0
     while (queue := node.parent) is not None:
-        left = node.assigned - 1
+        left, maximum, minimum = node.assigned - 1, node.maximum, node.minimum
         if not left and queue.prefer_running_jobs:
             return None  # it may be a job that nobody works on then, whose turn comes later
-        if node.paused or (node.maximum is not None and left >= node.maximum):
+        if node.paused or (maximum is not None and left >= maximum):
             bits = 0
-        elif node.minimum is not None and left < node.minimum:
+        elif minimum is not None and left < minimum:
             bits |= owed(bits & farm.kinds.open_bits)
-        standing = queue.line.standing
         chosen = _first(queue, node, bits, met)
         if chosen is not node:
             found = chosen
-        bits |= standing
+        bits |= queue.line.standing
         node = queue
     return _last(found, met)
 
@@ -48,7 +47,7 @@ def _first(queue: Queue, left: Queue | Job, bits: int, met: int) -> Queue | Job 
     """
     line = queue.line
     standing = line.standing
-    if (standing | bits) & owed(met):
+    if (standing | bits) & met << 1:  # something is owed
         met = owed(met)
     if not standing & met:
         return left if bits & met else None

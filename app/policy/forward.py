@@ -4,7 +4,6 @@ Every agent asks the moment it is free, every task succeeds, and no agent comes 
 it is the same code decides as on the real farm.
 """
 
-from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from heapq import heapify, heappop, heappush, heapreplace
@@ -14,10 +13,14 @@ from app.policy.batch import take
 from app.policy.farm import Farm
 from app.policy.fit import Agent
 from app.policy.follow import following
-from app.policy.pick import assign, start
+from app.policy.pick import find, give, start
 from app.policy.tree import Job, Queue, path
 
 Seconds = Callable[[Job, Sequence[int]], float]
+
+NONE: frozenset[Job] = frozenset()
+# Of the idle: the open bits of what they meet, the queue that they are bound to, what bars them.
+Alike = tuple[int, int | None, frozenset[Job]]
 
 # Events between two calls of whoever watches that it does not take too long.
 WATCH_EVERY = 2_048
@@ -41,11 +44,16 @@ class Progress:
 
 @dataclass(slots=True, eq=False)
 class Worker:
-    """An agent, and the open bits of what it meets. One that `leaves` asks for nothing more."""
+    """An agent, and the open bits of what it meets. One that `leaves` asks for nothing more.
+
+    It failed all that waits in the jobs that it is `barred` from: as nothing fails here and nobody
+    goes, it is so for good.
+    """
 
     agent: Agent
     met: int
     leaves: bool = False
+    barred: frozenset[Job] = NONE
 
 
 @dataclass(slots=True, eq=False)
@@ -93,8 +101,7 @@ class Forward:
         self._numbers = count()
         self._ends: list[tuple[float, int, Worker, Job]] = []
         self._later: list[tuple[float, int, Job, Queue]] = []
-        self._idle: dict[tuple[int, int | None], deque[tuple[int, Worker]]] = {}
-        self._barred: list[Worker] = []
+        self._idle: dict[Alike, list[tuple[int, Worker]]] = {}  # heaps: who waits longest first
         self._watched: dict[Job, list[Queue | Job]] = {}
         for job in progress:  # bits of kinds are then never given anew
             farm.kinds.join(job.requirements)
@@ -103,7 +110,7 @@ class Forward:
 
     def idle(self, agent: Agent) -> None:
         """An agent that has no work; those who were told of earlier ask earlier."""
-        self._rest(Worker(agent, self.farm.kinds.met_by(agent)))
+        self._rest(Worker(agent, self.farm.kinds.met_by(agent)), next(self._numbers))
 
     def works(self, agent: Agent, job: Job, seconds: float, *, leaves: bool = False) -> None:
         """An agent that the tree counts in the job, for so many seconds yet."""
@@ -134,7 +141,6 @@ class Forward:
     def run(self, until: float) -> None:
         """Let happen what happens up to then, that moment included."""
         ends, later = self._ends, self._later
-        self._ask_barred()
         for number in count():
             if number % WATCH_EVERY == 0:
                 self._watch()
@@ -173,10 +179,11 @@ class Forward:
         if found is not job:
             self.farm.exchange(job, found)
             self._note(job)
+            self._note(found)
             self._note_peak(found)
         elif not job.waiting:
             self.farm.settle(job)
-        self._note(found)
+            self._note(job)
         heapreplace(self._ends, self._work(worker, found, ordinals))
 
     def _others_first(self, job: Job) -> bool:
@@ -215,44 +222,46 @@ class Forward:
     def _wake(self) -> None:
         """Let those ask that something is open for, who waits longest first."""
         while self._idle:
-            able = [key for key in self._idle if self._open(key)]
+            able = [alike for alike in self._idle if self._open(alike)]
             if not able:
                 return
-            key = min(able, key=lambda key: self._idle[key][0][0])
-            _, worker = self._idle[key].popleft()
-            if not self._idle[key]:
-                del self._idle[key]
+            alike = min(able, key=lambda alike: self._idle[alike][0][0])
+            number, worker = heappop(self._idle[alike])
+            if not self._idle[alike]:
+                del self._idle[alike]
             if not self._gets(worker):
-                self._barred.append(worker)
+                self._rest(worker, number)
 
-    def _open(self, key: tuple[int, int | None]) -> bool:
-        met, within = key
+    def _open(self, alike: Alike) -> bool:
+        met, within, barred = alike
         begins = start(self.farm, within)
-        return begins is not None and bool(begins.line.standing & met)
-
-    def _ask_barred(self) -> None:
-        """Those that failed what is open: others may have taken that, or all others failed it."""
-        barred, self._barred = self._barred, []
-        for worker in barred:
-            self._ask(worker)
+        if begins is None or not begins.line.standing & met:
+            return False
+        for job in barred:
+            self.farm.close(job)
+        found = bool(begins.line.standing & met)
+        for job in barred:
+            self.farm.settle(job)
+        return found
 
     def _ask(self, worker: Worker) -> None:
-        if self._gets(worker):
-            return
-        if self._open((worker.met, worker.agent.within)):
-            self._barred.append(worker)
-        else:
-            self._rest(worker)
+        if not self._gets(worker):
+            self._rest(worker, next(self._numbers))
 
-    def _rest(self, worker: Worker) -> None:
-        group = self._idle.setdefault((worker.met, worker.agent.within), deque())
-        group.append((next(self._numbers), worker))
+    def _rest(self, worker: Worker, number: int) -> None:
+        alike = (worker.met, worker.agent.within, worker.barred)
+        heappush(self._idle.setdefault(alike, []), (number, worker))
 
     def _gets(self, worker: Worker) -> bool:
-        work = assign(self.farm, worker.agent)
-        if work is None:
+        closed: list[Job] = []
+        job = find(self.farm, worker.agent, closed)
+        if closed:
+            worker.barred |= frozenset(closed)
+            for each in closed:
+                self.farm.settle(each)
+        if job is None:
             return False
-        job, ordinals = work
+        ordinals = give(self.farm, worker.agent, job)
         self.working += 1
         self._note_peak(job)
         self._note(job)
@@ -274,9 +283,11 @@ class Forward:
 
     def _note_peak(self, job: Job) -> None:
         peaks = self.peaks
-        for node in path(job):
+        node: Queue | Job | None = job
+        while node is not None:
             if node.assigned > peaks.get(node, 0):
                 peaks[node] = node.assigned
+            node = node.parent
 
     def _note(self, job: Job) -> None:
         """The job, or something above it, may be below its minimum now, or no longer."""

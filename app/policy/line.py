@@ -42,23 +42,24 @@ class _Stretch(Generic[Member]):
 
 
 class Line(Generic[Member]):
-    """Members by their keys, of which no two are equal."""
+    """Members by their keys, of which no two are equal.
 
-    __slots__ = ("_lasts", "_stretches", "_tree")
+    `standing` is all that is open or owed in the line; it is read far more often than it changes.
+    """
+
+    __slots__ = ("_lasts", "_stretches", "_tree", "standing")
 
     def __init__(self) -> None:
+        self.standing = 0
         self._stretches: list[_Stretch[Member]] = []
         self._lasts: list[Key] = []  # of each stretch
         self._tree = _Tree([])
 
-    @property
-    def standing(self) -> int:
-        """All that is open or owed in the line."""
-        return self._tree.bits[1]
-
     def first(self, bits: int) -> Member:
         """The first member that has one of the bits; there is one."""
-        for member in self._stretches[self._tree.first(bits)].members:
+        stretches = self._stretches
+        at = self._tree.first(bits) if len(stretches) > 1 else 0
+        for member in stretches[at].members:
             if member.standing & bits:
                 return member
         raise LookupError("the line has nothing of it")
@@ -87,8 +88,9 @@ class Line(Generic[Member]):
         """Let the member stand at the key, with these bits, wherever it stood before."""
         before = member.key
         if before is not None:
-            at = bisect_left(self._lasts, before)
-            if at == self._at(key):
+            lasts = self._lasts
+            at = bisect_left(lasts, before)
+            if len(lasts) == 1 or at == self._at(key):
                 self._move_within(at, member, before, key, standing)
                 return
             self.remove(member)
@@ -105,6 +107,7 @@ class Line(Generic[Member]):
         else:
             del self._stretches[at], self._lasts[at]
             self._tree = self._tree.with_in_place(at, [])
+        self.standing = self._tree.bits[1]
 
     def _at(self, key: Key) -> int:
         """The stretch in which a key has its place."""
@@ -124,6 +127,7 @@ class Line(Generic[Member]):
         if member.standing != standing:
             member.standing = standing
             self._tree.set(at, stretch.bits())
+            self.standing = self._tree.bits[1]
 
     def _enter(self, member: Member, key: Key, standing: int) -> None:
         member.standing = standing
@@ -137,6 +141,7 @@ class Line(Generic[Member]):
             self._split(at)
         else:
             self._tree.set(at, self._tree.leaf(at) | standing)
+        self.standing = self._tree.bits[1]
 
     def _put_into(self, at: int, member: Member, key: Key) -> None:
         stretch = self._stretches[at]
@@ -158,6 +163,7 @@ class Line(Generic[Member]):
         """At the whole line: for what fills it, not for what changes in it."""
         self._lasts = [stretch.keys[-1] for stretch in self._stretches]
         self._tree = _Tree([stretch.bits() for stretch in self._stretches])
+        self.standing = self._tree.bits[1]
 
 
 class _Tree:

@@ -141,8 +141,7 @@ class Edits:
             raise _Refused(f"there is a queue {fullpath[:200]} already", named)
         if len(self.picture.queues) >= MAX_QUEUES:
             raise _Refused(f"a simulation has at most {MAX_QUEUES} queues", named)
-        if fullpath.count("/") > MAX_DEPTH:
-            raise _Refused(f"the tree has at most {MAX_DEPTH} levels", named)
+        _check_depth(fullpath.count("/"), named)
         parent = self._queue(above or ROOT, named)
         _check_limits(_QUEUE | sent)
         self.picture.put_queue(
@@ -161,8 +160,10 @@ class Edits:
 
     def _move(self, row: Row, parent: str) -> None:
         parent_id = self._queue(parent, "parent")
-        if parent_id and parent_id in self.picture.below(row["id"]):
+        below = self.picture.below(row["id"])
+        if parent_id and parent_id in below:
             raise _Refused("a queue cannot hang below itself", "parent")
+        _check_depth(parent.rstrip("/").count("/") + 1 + max(below.values()), "parent")
         siblings = self.picture.queues.values()
         for other in siblings:
             same = other["name"] == row["name"] and other["id"] != row["id"]
@@ -270,6 +271,11 @@ class Edits:
 
 def _sent(asked: Any, fields: Sequence[str]) -> Row:
     return {name: getattr(asked, name) for name in fields if name in asked.model_fields_set}
+
+
+def _check_depth(levels: int, named: str) -> None:
+    if levels > MAX_DEPTH:
+        raise _Refused(f"a tree has at most {MAX_DEPTH} levels: it would have {levels}", named)
 
 
 def _check_limits(row: Row) -> None:

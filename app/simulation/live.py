@@ -1,7 +1,8 @@
 """The farm as it is now, read in one snapshot: nothing waits for it, and it changes nothing."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import asynccontextmanager
 from math import exp
 from typing import Any
 
@@ -23,7 +24,19 @@ FEW = 5
 
 
 async def read(url: str, spread: float, timeout: float) -> Picture:  # noqa: ASYNC109
-    """The live farm. `spread` is that of task times of which too few were measured."""
+    """The live farm, and what was measured of it.
+
+    `spread` is that of task times of which too few were measured.
+    """
+    async with snapshot(url, timeout) as connection:
+        picture = await rows(connection)
+        await measure(connection, picture, spread, picture.jobs.values())
+    return picture
+
+
+@asynccontextmanager
+async def snapshot(url: str, timeout: float) -> AsyncIterator[asyncpg.Connection]:  # noqa: ASYNC109
+    """A connection that sees one moment, and changes nothing."""
     milliseconds = f"{int(timeout * 1_000)}ms"
     connection = await connect(
         url,
@@ -38,14 +51,13 @@ async def read(url: str, spread: float, timeout: float) -> Picture:  # noqa: ASY
     )
     try:
         async with connection.transaction(isolation="repeatable_read", readonly=True):
-            picture = await _rows(connection)
-            await _measure(connection, picture, spread)
+            yield connection
     finally:
         connection.terminate()
-    return picture
 
 
-async def _rows(connection: asyncpg.Connection) -> Picture:
+async def rows(connection: asyncpg.Connection) -> Picture:
+    """The farm, of which nothing is measured yet."""
     picture = Picture(at=await store.now(connection))
     picture.queues = {row["id"]: dict(row) for row in await scheduler.queues(connection)}
     picture.jobs = {row["id"]: dict(row) for row in await scheduler.jobs(connection)}
@@ -69,12 +81,17 @@ def _agent(picture: Picture, row: Row) -> Row:
     return row
 
 
-async def _measure(connection: asyncpg.Connection, picture: Picture, spread: float) -> None:
-    """Task times of jobs; where a job has none, of its queue's jobs, those that are over too."""
+async def measure(
+    connection: asyncpg.Connection, picture: Picture, spread: float, jobs: Iterable[Row]
+) -> None:
+    """Task times of the picture's jobs; and of the queues in which others of `jobs` are.
+
+    Those jobs may be made up, and in other queues than they are.
+    """
     begun = [row["id"] for row in picture.jobs.values() if row["tasks_done"]]
     measured = await store.measured(connection, begun, TASKS)
     known = {row["id"] for row in measured}
-    unknown = {row["job_queue_id"] for row in picture.jobs.values() if row["id"] not in known}
+    unknown = {row["job_queue_id"] for row in jobs if row["id"] not in known}
     over = {
         row["id"]: row["job_queue_id"]
         for row in await store.jobs_over(connection, sorted(unknown, key=str), JOBS_OVER)

@@ -49,6 +49,11 @@ class Picture:
             self.at,
         )
 
+    def learn_from(self, other: "Picture") -> None:
+        """Take over what was measured, beside the task times that this one was given."""
+        self.models = other.models | self.models
+        self.queue_models, self.any_model = other.queue_models, other.any_model
+
     def fullpath(self, queue_id: int | None) -> str:
         names: list[str] = []
         while queue_id is not None:
@@ -73,16 +78,16 @@ class Picture:
         if self._paths is not None:
             self._paths[self.fullpath(row["id"])] = row["id"]
 
-    def below(self, queue_id: int) -> set[int]:
-        """The queue, and all below it."""
+    def below(self, queue_id: int) -> dict[int, int]:
+        """The queue, and all below it: how many levels each is below it."""
         children: dict[int | None, list[int]] = defaultdict(list)
         for row in self.queues.values():
             children[row["parent_jobqueue_id"]].append(row["id"])
-        found, rest = {queue_id}, [queue_id]
+        found, rest = {queue_id: 0}, [queue_id]
         while rest:
-            more = children[rest.pop()]
-            found.update(more)
-            rest.extend(more)
+            one = rest.pop()
+            found.update(dict.fromkeys(children[one], found[one] + 1))
+            rest.extend(children[one])
         return found
 
     def drop_jobs(self, job_ids: Iterable[int]) -> None:

@@ -1,8 +1,9 @@
 """Simulations on the wire: what is asked. Memory in MB, times in seconds."""
 
+from math import ceil
 from typing import Annotated, Self
 
-from pydantic import ConfigDict, Field, field_validator, model_validator
+from pydantic import ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
 from app.db.tables import MAX_TASKS
 from app.fields import Body, Count, Fullpath, Id, Limits, Tags, Title
@@ -11,6 +12,7 @@ MAX_AGENTS = 100_000
 MAX_QUEUES = 20_000
 MAX_JOBS = 20_000
 MAX_STEPS = 2_000
+STEP_SECONDS = 300.0
 MAX_BATCH = 10_000
 MAX_HOURS = 24 * 28
 MAX_SECONDS = 86_400.0 * 366
@@ -149,14 +151,18 @@ class SimulationRequest(Body):
     changes: Changes = Changes()
     workload: list[Work] = Field([], max_length=MAX_JOBS, description="Jobs that come in")
     hours: float = Field(24, gt=0, le=MAX_HOURS, strict=False, description="How far to look")
-    step_seconds: Duration = Field(300, description="Between two points of a series")
+    step_seconds: Duration | None = Field(
+        None,
+        description=f"Between two points of a series; null: {STEP_SECONDS:g}, or more of a long"
+        f" time, so that it has at most {MAX_STEPS} steps",
+    )
     seed: int = Field(1, ge=0, lt=2**32, description="The same seed, the same task times")
     default_task_seconds: Duration = Field(300, description="Where nothing was measured")
     spread: Spread = Field(0.2, description=f"{SPREAD}, where nothing was measured")
     baseline: bool = Field(
         True,
         description="Whether to tell as well what would be without the changes; where there are"
-        " none, without the workload. It takes twice as long",
+        " none, without the workload. It is played beside the other, on a second processor",
     )
     series: list[Fullpath] = Field(
         [], max_length=50, description="Queues with a series, beside those of the top level"
@@ -165,12 +171,17 @@ class SimulationRequest(Body):
         [], max_length=1_000, description="Jobs to tell of; none: the first 100, and the workload's"
     )
 
+    @property
+    def step(self) -> float:
+        """Seconds between two points of a series."""
+        return self.step_seconds or max(STEP_SECONDS, self.hours * 3_600 / MAX_STEPS)
+
     @field_validator("step_seconds")
     @classmethod
-    def _few_steps(cls, step: float, info: object) -> float:
-        hours = getattr(info, "data", {}).get("hours")
-        if hours is not None and hours * 3_600 / step > MAX_STEPS:
+    def _few_steps(cls, step: float | None, info: ValidationInfo) -> float | None:
+        hours = info.data.get("hours")
+        if step is not None and hours is not None and hours * 3_600 / step > MAX_STEPS + 1e-6:
             raise ValueError(
-                f"at most {MAX_STEPS} steps: {hours * 3_600 / MAX_STEPS:.0f} seconds or more"
+                f"at most {MAX_STEPS} steps: {ceil(hours * 3_600 / MAX_STEPS)} seconds or more"
             )
         return step

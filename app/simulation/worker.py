@@ -36,6 +36,7 @@ def _answered(seconds: float, memory_mb: int) -> tuple[bytes, bytes]:
     # Imported under the limits, which are to hold for all of it.
     from pydantic import ValidationError  # noqa: PLC0415
 
+    from app.simulation.beside import side_by_side  # noqa: PLC0415
     from app.simulation.edits import Wrong  # noqa: PLC0415
     from app.simulation.schemas import SimulationRequest  # noqa: PLC0415
     from app.simulation.simulate import TooLong, simulate  # noqa: PLC0415
@@ -50,7 +51,8 @@ def _answered(seconds: float, memory_mb: int) -> tuple[bytes, bytes]:
 
         return _line({}), forecast(told["url"], seconds)
     try:
-        found = simulate(SimulationRequest.model_validate_json(body), told["url"], seconds)
+        asked = SimulationRequest.model_validate_json(body)
+        found = simulate(asked, told["url"], seconds, side_by_side)
     except ValidationError as wrong:
         listed = wrong.errors(include_url=False, include_context=False, include_input=False)
         return _line({"errors": [(one["loc"], one["msg"]) for one in listed]}), b""

@@ -91,6 +91,30 @@ async def test_task_times_are_those_that_were_measured(tree: Farm, database: str
     assert [one.finish_seconds for one in hero if one.finish_seconds] != []
 
 
+async def test_work_for_a_queue_without_jobs_takes_as_long_as_was_measured_there(
+    farm: Farm, database: str
+) -> None:
+    """Wherever the queue hangs then."""
+    await farm.queue("/idle")
+    await farm.queue("/top")
+    await farm.job("over", 4, queue="/idle", batch=4)
+    await farm.agent("a1")
+    await farm.assign("a1")
+    await farm.finish("a1")
+    connection = await asyncpg.connect(database.replace("+asyncpg", ""))
+    await connection.execute("UPDATE assignments SET started_at = ended_at - interval '400 s'")
+    await connection.close()
+    work = {"title": "new", "tasks": 1}
+    asked = {"spread": 0, "default_task_seconds": 7}
+    found = await simulated(farm, workload=[work | {"queue": "/idle"}], **asked)
+    assert [one.finish_seconds for one in found.changed.jobs] == [pytest.approx(100)]
+    changes = {"queues": [{"queue": "/idle", "parent": "/top"}]}
+    found = await simulated(
+        farm, workload=[work | {"queue": "/top/idle"}], changes=changes, **asked
+    )
+    assert [one.finish_seconds for one in found.changed.jobs] == [pytest.approx(100)]
+
+
 async def test_what_is_wrong_is_a_422_that_names_each_place(farm: Farm) -> None:
     body = {"changes": {"queues": [{"queue": "/gone"}], "jobs": [{"id": 7}]}, "series": ["/a"]}
     answer = await farm.client.post("/simulate", json=body)

@@ -16,7 +16,7 @@ from app.policy.pick import assign
 from app.policy.tree import Job, Queue, path
 from tests.policy.brute_force import BruteForce
 from tests.policy.build import agent, farm, job, queue
-from tests.policy.rows import Row, Rows
+from tests.policy.rows import Row, Rows, uuid_of
 
 Given = tuple[float, int, tuple[int, ...]]  # when, the job's id, its ordinals
 
@@ -72,6 +72,11 @@ def farms(draw: st.DrawFn) -> tuple[list[Row], list[Row], list[Row]]:
         }
         for number in range(draw(st.integers(1, 5)))
     ]
+    hostnames = st.lists(st.sampled_from([one["hostname"] for one in agents]), unique=True)
+    for row in jobs:
+        all_of_it = draw(hostnames)
+        others = draw(st.dictionaries(st.integers(0, row["tasks"] - 1), hostnames, max_size=2))
+        row["failed_by"] = dict.fromkeys(range(row["tasks"]), all_of_it) | others
     return queues, jobs, agents
 
 
@@ -80,9 +85,17 @@ def seconds_of(job_id: int, ordinals: Sequence[int]) -> float:
     return 10 + job_id * 0.7013 + ordinals[0] * 1.3007 + len(ordinals) * 3.0011
 
 
-def played(lists: tuple[list[Row], list[Row], list[Row]]) -> tuple[Forward, list[Given]]:
+def played(
+    lists: tuple[list[Row], list[Row], list[Row]], steps: Sequence[float] = ()
+) -> tuple[Forward, list[Given]]:
     """The whole of it, with what was given out, in turn."""
     rows = Rows(*lists)
+    for one in rows.jobs.values():
+        one.failed_by = {
+            ordinal: frozenset(map(uuid_of, hostnames))
+            for ordinal, hostnames in one.settings["failed_by"].items()
+            if hostnames
+        }
     tree = rows.farm()
     jobs = {node.id: node for node in below(tree.root) if isinstance(node, Job)}
     progress = {job: Progress(waits_for=len(rows.jobs[n].settings["parents"]))
@@ -102,7 +115,8 @@ def played(lists: tuple[list[Row], list[Row], list[Row]]) -> tuple[Forward, list
     for hostname in rows.agents:
         forward.idle(rows.agent(hostname))
     forward.begin()
-    forward.run(1_000_000)
+    for until in (*steps, 1_000_000):
+        forward.run(until)
     return forward, given_out
 
 
@@ -116,6 +130,9 @@ def below(at: Queue) -> Iterator[Queue | Job]:
 def judged(lists: tuple[list[Row], list[Row], list[Row]]) -> list[Given]:
     """What is given out, where each agent that is free asks the brute force."""
     judge = BruteForce(*lists)
+    for one in judge.jobs.values():
+        for ordinal, hostnames in one["failed_by"].items():
+            one["tasks"][ordinal]["failed_by"] += hostnames
     idle = deque(judge.agents)
     ends: list[tuple[float, str]] = []
     given_out: list[Given] = []
@@ -145,6 +162,14 @@ def test_agents_get_what_the_brute_force_gives_them_to_the_end(
     lists: tuple[list[Row], list[Row], list[Row]],
 ) -> None:
     assert played(lists)[1] == judged(lists)
+
+
+@settings(max_examples=50, deadline=None)
+@given(lists=farms(), steps=st.lists(st.floats(0, 200), max_size=9).map(sorted))
+def test_steps_lead_where_one_run_does(
+    lists: tuple[list[Row], list[Row], list[Row]], steps: list[float]
+) -> None:
+    assert played(lists, steps)[1] == played(lists)[1]
 
 
 @settings(max_examples=50, deadline=None)
@@ -255,6 +280,25 @@ def test_a_job_that_comes_later_wakes_those_that_are_idle() -> None:
     told = forward.progress[later]
     assert (told.next_at, told.finished_at, told.agent_seconds) == (30.0, 50.0, 30.0)
     assert forward.peaks[later] == 2
+
+
+def test_an_agent_that_failed_what_is_open_works_on_what_opens_later() -> None:
+    first, second = agent(1), agent(2)
+    failed = job(1, frames="1-1", failed_by={0: frozenset([first.id])}, priority=-1)
+    before = job(2, frames="1-1")
+    before.waiting.pop()
+    after = job(3, frames="1-100", parents_done=False)
+    tree = farm(failed, before, after, online=(first, second))
+    tree.count(before, 1)
+    progress = {failed: Progress(), before: Progress(children=[after]), after: Progress(1)}
+    forward = Forward(tree, progress, lambda *_: 60.0, 100_000)
+    forward.works(second, before, 600.0)
+    forward.idle(first)
+    forward.begin()
+    forward.run(100_000)
+    assert progress[after].finished_at == 600 + 50 * 60
+    assert forward.peaks[after] == 2
+    assert progress[failed].finished_at == 600 + 51 * 60
 
 
 def test_an_agent_that_leaves_finishes_what_it_has_and_gets_nothing_more() -> None:

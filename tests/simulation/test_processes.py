@@ -3,6 +3,8 @@
 import asyncio
 import json
 import signal
+import subprocess
+import sys
 import threading
 from collections.abc import AsyncIterator
 from contextlib import suppress
@@ -15,7 +17,9 @@ import pytest
 
 from app.errors import Unavailable
 from app.settings import Settings
+from app.simulation.schemas import SimulationRequest
 from app.simulation.service import Simulations, SimulationTooLarge
+from app.simulation.simulate import simulate
 from tests.processes import running_service
 from tests.tokens import AUTH
 
@@ -29,6 +33,7 @@ LONG: dict[str, Any] = {
     "hours": 600,
     "step_seconds": 36_000,
 }
+BOTH = LONG | {"changes": {"agents": {"add": [{"count": 1}]}}}
 # 3,000 jobs that each ask for a hundred long tags of their own.
 HUGE = json.dumps(
     LONG
@@ -93,6 +98,51 @@ async def test_its_process_ends_where_its_client_hangs_up() -> None:
     with pytest.raises((SimulationTooLarge, Unavailable)):
         await running.simulate(json.dumps(LONG).encode(), begun)
     assert children() == []
+
+
+async def test_with_and_without_the_changes_are_played_at_once_as_they_are_in_turn() -> None:
+    asked = BOTH | {"hours": 0.05, "step_seconds": 60}
+    told = json.loads(await simulations().simulate(json.dumps(asked).encode()))
+    in_turn = simulate(SimulationRequest.model_validate(asked), "", 60)
+    assert told == json.loads(json.dumps(in_turn))
+    assert told["baseline"] != told["changed"]
+
+
+@pytest.mark.parametrize("killed", ["by the service", "by another"])
+async def test_no_play_outlives_the_process_that_it_is_beside(killed: str) -> None:
+    running = simulations(simulate_seconds=60)
+    asked = asyncio.create_task(running.simulate(json.dumps(BOTH).encode()))
+    await begun()
+    [process] = children()
+    while not (copies := process.children()):
+        await asyncio.sleep(0.01)
+    if killed == "by the service":
+        running.close()
+    else:
+        process.kill()
+    with pytest.raises((SimulationTooLarge, Unavailable)):
+        await asked
+    while copies[0].is_running() and copies[0].status() != psutil.STATUS_ZOMBIE:
+        await asyncio.sleep(0.01)
+
+
+async def test_a_play_beside_another_has_no_more_time() -> None:
+    with pytest.raises(SimulationTooLarge, match=r"it came to|longer|time"):
+        await simulations(simulate_seconds=1).simulate(json.dumps(BOTH).encode())
+
+
+def test_two_plays_have_the_memory_of_one() -> None:
+    """Each may take half of what is left when the copy is made."""
+    program = (
+        "import resource, app.simulation.confined as c, psutil\n"
+        "c.confine(60, 2_000)\n"
+        "used = psutil.Process().memory_info().vms\n"
+        "c.share_memory()\n"
+        "left = resource.getrlimit(resource.RLIMIT_AS)[0] - used\n"
+        "print(used + 2 * left)"
+    )
+    most = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True).stdout
+    assert int(most) == pytest.approx(2_000_000_000, abs=50_000_000)
 
 
 async def test_its_process_ends_where_its_request_is_cancelled() -> None:

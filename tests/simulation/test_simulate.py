@@ -162,6 +162,16 @@ def test_each_place_that_is_wrong_is_named() -> None:
     }
 
 
+def test_moves_make_no_tree_that_is_deeper_than_one_may_be() -> None:
+    queues = [{"queue": f"/q{n}"} for n in range(1_200)]
+    moves = [{"queue": f"/q{number - 1}", "parent": f"/q{number}"} for number in range(1, 1_200)]
+    found = refused(farm={"queues": queues}, changes={"queues": moves})
+    first = "a tree has at most 32 levels: it would have 33"
+    assert next(iter(found.items())) == ("changes.queues.31.parent", first)
+    moves = moves[:31]
+    assert len(told(farm={"queues": queues}, changes={"queues": moves}).changed.queues) == 1_200
+
+
 def test_limits_are_checked_against_what_is_there() -> None:
     farm = EXAMPLE | {"queues": [{"queue": "/films", "minimum_agents": 5}], "jobs": []}
     changes = {"queues": [{"queue": "/films", "maximum_agents": 4}]}
@@ -183,10 +193,18 @@ def test_one_that_takes_too_long_says_how_far_it_came() -> None:
         told(seconds=0)
 
 
+def test_a_long_time_has_no_more_steps_than_may_be_asked_for() -> None:
+    found = told(farm={}, hours=672).changed.series.seconds
+    assert len(found) == 2_001
+    assert found[1] == 1_209.6
+    assert told(farm={}, hours=672, step_seconds=found[1]).changed.series.seconds == found
+
+
 @pytest.mark.parametrize(
     "asked",
     [
         {"hours": 0},
+        {"hours": 672, "step_seconds": 300},
         {"hours": 24, "step_seconds": 1},
         {"changes": {"queues": [{"queue": "/films", "id": 1}]}},
         {"changes": {"queues": [{"create": "/films", "delete": True}]}},
