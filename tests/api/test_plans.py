@@ -186,6 +186,21 @@ async def test_a_process_that_is_gone_is_begun_anew(films: Farm, workshop: Works
     assert answers[1].status_code == 200
 
 
+async def test_queues_move_up_one_after_the_other_and_a_place_that_is_taken_is_refused(
+    farm: Farm,
+) -> None:
+    first, second = [(await farm.queue(path))["id"] for path in ("/a", "/b")]
+    moved = {"b": {"moved_from": "/a"}}
+    refused = await apply(farm, {"queues": moved}, delete=True)
+    assert (refused.status_code, refused.json()["errors"][0]["field"]) == (422, "/b")
+    assert "another queue (id 2) is here" in refused.json()["detail"]
+    file = {"queues": {**moved, "c": {"moved_from": "/b"}}}
+    for changes in (["move /b", "move /c"], []):
+        assert told((await apply(farm, file, delete=True)).json()) == changes
+        found = [(await farm.get(f"/jobqueues/{one}"))["fullpath"] for one in (first, second)]
+        assert found == ["/b", "/c"]
+
+
 async def test_many_edits_take_as_many_statements_as_few(films: Farm, app: FastAPI) -> None:
     def file(number: int) -> Json:
         return {"queues": {f"{number} {place}": {"queues": {"a": None}} for place in range(number)}}
