@@ -310,6 +310,25 @@ async def test_a_tree_that_is_too_deep_or_too_large_is_refused(farm: Farm) -> No
     assert (large.status_code, "more than 20000 queues" in large.text) == (422, True)
 
 
+@pytest.mark.parametrize("limit", [{"memory_mb": 140}, {"processor_seconds": 0.2}])
+async def test_a_plan_that_takes_too_much_is_refused_and_the_next_one_is_made(
+    films: Farm, app: FastAPI, database: str, limit: dict[str, Any]
+) -> None:
+    wide = {f"q{number}": None for number in range(50)}
+    many = {"queues": {f"q{number}": {"queues": wide} for number in range(390)}}
+    app.state.workshop = small = Workshop(database, **limit)
+    try:
+        for route in ("plan", "apply"):
+            answer = await films.client.post(f"/jobqueues/{route}", json=many)
+            assert (answer.status_code, answer.json()["code"]) == (422, "plan_too_large")
+            assert "describe parts of the tree" in answer.json()["detail"]
+            process = small._process
+            assert (await plan(films, AS_IT_IS))["changes"] == []
+            assert small._process is process
+    finally:
+        await small.close()
+
+
 async def test_a_plan_tells_which_queues_win_and_lose_agents(films: Farm) -> None:
     for number in range(9):
         await films.agent(f"a{number}")
@@ -340,6 +359,28 @@ async def test_an_operator_of_one_queue_applies_only_what_is_about_it(films: Far
     answer = await apply(films, outside)
     assert (answer.status_code, answer.json()["code"]) == (403, "other_subtree")
     assert told(await plan(films, outside)) == ["change /films/hero", "change /tv"][:1]
+
+
+async def test_what_a_change_would_do_is_told_of_one_moment(
+    films: Farm, app: FastAPI, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An agent comes whenever the process beside has answered."""
+    asking = Workshop.ask
+
+    async def ask(self: Workshop, *question: Any) -> Any:
+        told = await asking(self, *question)
+        await films.agent(f"a{len(films.agents)}")
+        return told
+
+    monkeypatch.setattr("app.plan.entitlements.FEW", 0)
+    await films.job("shot", tasks=9, queue="/films/hero")
+    await films.agent("a0")
+    monkeypatch.setattr(Workshop, "ask", ask)
+    hero = films.queues["/films/hero"]
+    before, after = await app.state.entitlements.tried(hero, {"maximum_agents": 0})
+    assert (before[0], before[hero], after[0], after[hero]) == (1, 1, 0, 0)
+    before, after = await app.state.entitlements.tried(hero, {"weight": 3})
+    assert (before, before[0]) == (after, 2)
 
 
 @pytest.mark.parametrize("few", [0, 300])
