@@ -19,7 +19,7 @@ from tests.tokens import ADMIN_TOKEN
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(300)]
 
-AGENTS = int(os.environ.get("FARMQUEUE_CHAOS_AGENTS") or 500)
+AGENTS = int(os.environ.get("FARMQUEUE_CHAOS_AGENTS") or 2_000)
 BACK_SECONDS = 30
 WINDOW = 0.5  # seconds, in which at most this share of them may come:
 SHARE = 0.4
