@@ -8,6 +8,7 @@ with its input: who asked is gone.
 import asyncio
 import gc
 import json
+import os
 import signal
 import sys
 import traceback
@@ -35,8 +36,9 @@ class TooLong(BaseException):
 
 
 def main() -> None:
-    """Answer until the input ends; `memory_mb seconds` is what an answer may take."""
-    memory_mb, seconds = int(sys.argv[1]), float(sys.argv[2])
+    """Answer until the input ends; `memory_mb seconds nice`: what an answer may take, and when."""
+    memory_mb, seconds, nice = int(sys.argv[1]), float(sys.argv[2]), int(sys.argv[3])
+    os.nice(nice)
     confine_memory(memory_mb)
     serve(sys.stdin.buffer, sys.stdout.buffer, seconds)
 
@@ -61,6 +63,8 @@ def serve(questions: BinaryIO, answers: BinaryIO, seconds: float) -> None:
 async def answered(question: Mapping[str, Any], body: bytes) -> Answer:
     """The answer to one question, errors of the farm among them."""
     try:
+        if question["about"] == "nothing":
+            return {}, b""
         if question["about"] == "shares":
             return await _shares(question)
         return await _plan(question, body)

@@ -11,6 +11,7 @@ from typing import Any
 
 from app.errors import AppError, FieldError, Invalid, Unavailable
 from app.plan.making import Asked, Orders
+from app.simulation.confined import NICE
 
 # Nobody waits longer for an answer, those before it in line included.
 LONGEST_SECONDS = 60
@@ -38,6 +39,7 @@ class Workshop:
     url: str
     memory_mb: int = MEMORY_MB
     processor_seconds: float = PROCESSOR_SECONDS
+    nice: int = NICE
     _process: asyncio.subprocess.Process | None = None
     _turn: asyncio.Lock = field(default_factory=asyncio.Lock)
     _alarm: asyncio.TimerHandle | None = None
@@ -54,6 +56,20 @@ class Workshop:
             yield Turn(self)
         finally:
             self._turn.release()
+
+    @asynccontextmanager
+    async def urgent_turn(self) -> AsyncIterator["Turn"]:
+        """One's turn with a process that is there already and waits for no other: all wait for it.
+
+        What is behind others may never be before them again, so it is a process of its own.
+        """
+        async with self.turn():
+            urgent = Workshop(self.url, self.memory_mb, self.processor_seconds, nice=0)
+            try:
+                await urgent.ask({"about": "nothing"}, b"")
+                yield Turn(urgent)
+            finally:
+                await urgent.close()
 
     async def plan(self, body: bytes, asked: Asked) -> tuple[bytes, Orders]:
         """The plan as JSON, and what carries it out. Raises what the file is refused with."""
@@ -130,7 +146,7 @@ class Workshop:
         if self._process is None or self._process.returncode is not None:
             self._process = await asyncio.create_subprocess_exec(
                 *(sys.executable, "-m", "app.plan.worker"),
-                *(str(self.memory_mb), str(self.processor_seconds)),
+                *(str(self.memory_mb), str(self.processor_seconds), str(self.nice)),
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
                 env={name: value for name, value in os.environ.items() if not _is_ours(name)},

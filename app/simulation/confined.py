@@ -14,6 +14,7 @@ def confine(seconds: float, memory_mb: int) -> None:
 
     Whoever started it may be gone: the alarm ends it then.
     """
+    os.nice(NICE)
     confine_memory(memory_mb)
     if sys.platform != "win32":
         import resource  # noqa: PLC0415
@@ -24,8 +25,7 @@ def confine(seconds: float, memory_mb: int) -> None:
 
 
 def confine_memory(memory_mb: int) -> None:
-    """For a process that does one thing after the other: the same but for the time."""
-    os.nice(NICE)
+    """For a process that does one thing after the other: no more memory than that."""
     if sys.platform != "win32":
         import resource  # noqa: PLC0415
 

@@ -5,12 +5,14 @@ from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import httpx
+import psutil
 import pytest
 from fastapi import FastAPI
 
 from app.plan.schemas import MOST_QUEUES
 from app.plan.service import TRIES
-from app.plan.workshop import Workshop
+from app.plan.workshop import Turn, Workshop
+from app.simulation.confined import NICE
 from tests.api.statements import recorded
 from tests.audit.spoiling import audited
 from tests.farm import Farm
@@ -221,12 +223,25 @@ async def test_where_others_edit_all_the_time_it_is_applied_in_the_end(
         edits.append(1)
         return "something else"
 
+    async def planned(self: Turn, *question: Any) -> Any:
+        assert self.workshop._process is not None  # one was made before
+        urgent.append(psutil.Process(self.workshop._process.pid).nice())
+        return await planning(self, *question)
+
+    await plan(films, AS_IT_IS)
     edits: list[int] = []
+    urgent: list[int] = []
+    planning = Turn.plan
+    monkeypatch.setattr(Turn, "plan", planned)
     monkeypatch.setattr("app.plan.store.present_digest", edited)
     monkeypatch.setattr("app.plan.service.lock_farm", lambda _: asyncio.sleep(0))
     file = {"root": "/films", "queues": {"hero": {"weight": 1}}}
     assert told((await apply(films, file)).json()) == ["change /films/hero"]
     assert (len(edits), (await films.get("/jobqueues/2"))["weight"]) == (TRIES, 1)
+    # Everybody waits for the last one, under the lock: it is not behind them.
+    own = psutil.Process().nice()
+    assert urgent[-1] == own
+    assert set(urgent[:-1]) == {min(own + NICE, 19)}
 
 
 async def test_a_part_leaves_all_else_as_it_is(films: Farm) -> None:
