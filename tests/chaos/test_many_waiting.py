@@ -13,7 +13,7 @@ from tests.chaos.clients import client
 from tests.chaos.crew import Call
 from tests.chaos.heartbeats import heartbeats
 from tests.chaos.stage import Maker, Stage
-from tests.chaos.test_restart import all_wait, enlist_many
+from tests.chaos.test_restart import ONE_CLIENT, all_wait, enlist_many
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(400)]
 
@@ -23,7 +23,6 @@ POOL = 10
 LEASE = 18
 LEASES = 1  # so many of them pass while all wait
 MAXIMUM = 700
-ONE_CLIENT = 100  # a client looks through all of its connections for each call
 
 
 async def most_connections(on: Stage, over: asyncio.Event) -> int:
