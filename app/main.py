@@ -108,7 +108,7 @@ async def lifespan(app: Service) -> AsyncIterator[None]:
     state.simulations = Simulations(state.settings, state.url)
     state.estimates = Estimates(state.settings, state.url)
     state.figures = QueueFigures(state.desk)
-    state.workshop = Workshop(state.url)
+    state.workshop = Workshop(state.url, state.settings.simulate_memory_mb)
     state.entitlements = Entitlements(state.desk, state.workshop)
     state.board = Board(state.desk, state.figures, state.entitlements)
     metrics.built(schema.HEAD)

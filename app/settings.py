@@ -110,7 +110,8 @@ class Settings(BaseSettings):
         Field(ge=1, le=600, description="How long one simulation may take"),
     ] = 60.0
     simulate_memory_mb: Annotated[
-        int, Field(ge=256, le=1_000_000, description="Memory that one simulation may have")
+        int,
+        Field(ge=256, le=1_000_000, description="Memory of one simulation, and of who makes plans"),
     ] = 1_024
     simulate_at_once: Annotated[
         int,

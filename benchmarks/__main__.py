@@ -25,6 +25,7 @@ PARTS = [
     "policy",
     "page",
     "simulate",
+    "plans",
     "estimates",
 ]
 ON_DEMAND = ["snapshot", "soak"]

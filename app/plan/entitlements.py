@@ -63,8 +63,7 @@ class Entitlements:
             before = _of(kept)
             with _with(kept.queues[queue_id], settings):
                 return before, _of(kept)
-        before = await self.workshop.shares()
-        return before, await self.workshop.shares(queue_id, **settings)
+        return await self.workshop.tried(queue_id, settings)
 
     async def close(self) -> None:
         if self._work is not None:

@@ -11,7 +11,7 @@ from app.db.tables import MAX_DEPTH
 from app.errors import FieldError, Invalid
 from app.fields import Fullpath, Name
 from app.plan.schemas import MOST_QUEUES, QueueSettings
-from app.policy.difference import Wanted
+from app.policy.matching import Wanted
 
 _NAME: TypeAdapter[str] = TypeAdapter(Name)
 _FULLPATH: TypeAdapter[str] = TypeAdapter(Fullpath)

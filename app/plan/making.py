@@ -14,18 +14,8 @@ from app.plan import store
 from app.plan.file import Described, wrong
 from app.plan.schemas import BeforeAndAfter, Blocked, Plan, QueueEdit, Shift
 from app.plan.shares import Work, shares_of, work_of
-from app.policy.difference import (
-    Changed,
-    Deleted,
-    Difference,
-    Made,
-    Part,
-    Stored,
-    Wrong,
-    applied,
-    difference,
-    paths,
-)
+from app.policy.difference import Changed, Deleted, Difference, Made, applied, difference
+from app.policy.matching import Part, Stored, Wrong, paths
 from app.scheduler.store import queues as all_queues
 
 SETTINGS = (

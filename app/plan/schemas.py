@@ -16,7 +16,7 @@ class QueueSettings(Limits):
         None, description="The queue that this is, wherever it is now: so a queue is moved"
     )
     moved_from: Fullpath | None = Field(
-        None, description="Where it was, as long as it is not here; later it says nothing"
+        None, description="The path that it has now; once it is here, it says nothing"
     )
     prefer_running_jobs: bool = Field(
         False, description="Jobs that run get agents before jobs that have not begun"

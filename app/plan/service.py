@@ -60,8 +60,11 @@ async def apply(
             if await store.present_digest(connection, orders.root) == orders.digest:
                 await _carry_out(connection, orders, caller)
                 return content
-    # Its turn first: nobody waits under the lock for the plans of others.
-    async with workshop.turn() as mine, asynccontextmanager(transaction)(request) as connection:
+    # Its turn first: nobody waits under the lock for the plans of others, nor for a processor.
+    async with (
+        workshop.urgent_turn() as mine,
+        asynccontextmanager(transaction)(request) as connection,
+    ):
         await lock_farm(connection)
         content, orders = await _planned(mine, body, asked, fingerprint)
         await _carry_out(connection, orders, caller)

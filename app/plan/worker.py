@@ -9,10 +9,11 @@ import asyncio
 import gc
 import json
 import os
+import signal
 import sys
 import traceback
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import asdict
 from typing import Any, BinaryIO
 
@@ -25,25 +26,33 @@ from app.plan.file import read
 from app.plan.making import Asked, make
 from app.plan.shares import shares_of, work_of
 from app.scheduler import store
-
-# Agents are served first, where there is not a processor for both.
-NICE = 10
+from app.simulation.confined import confine_memory
 
 Answer = tuple[Mapping[str, Any], bytes]
 
 
+class TooLong(BaseException):
+    """One answer took all the time of the processor that it may; nothing on the way hears of it."""
+
+
 def main() -> None:
-    """Answer until the input ends."""
-    os.nice(NICE)
-    serve(sys.stdin.buffer, sys.stdout.buffer)
+    """Answer until the input ends; `memory_mb seconds nice`: what an answer may take, and when."""
+    memory_mb, seconds, nice = int(sys.argv[1]), float(sys.argv[2]), int(sys.argv[3])
+    os.nice(nice)
+    confine_memory(memory_mb)
+    serve(sys.stdin.buffer, sys.stdout.buffer, seconds)
 
 
-def serve(questions: BinaryIO, answers: BinaryIO) -> None:
+def serve(questions: BinaryIO, answers: BinaryIO, seconds: float) -> None:
     while line := questions.readline():
         question = json.loads(line)
         body = questions.read(question.pop("length"))
         gc.disable()  # what one answer needs is made once, and thrown away whole
-        told, content = asyncio.run(answered(question, body))
+        try:
+            with _at_most(seconds):
+                told, content = asyncio.run(answered(question, body))
+        except (MemoryError, TooLong):
+            told, content = {"too_large": True}, b""
         gc.enable()
         gc.collect()
         head = json.dumps({**told, "length": len(content)}).encode()
@@ -54,6 +63,8 @@ def serve(questions: BinaryIO, answers: BinaryIO) -> None:
 async def answered(question: Mapping[str, Any], body: bytes) -> Answer:
     """The answer to one question, errors of the farm among them."""
     try:
+        if question["about"] == "nothing":
+            return {}, b""
         if question["about"] == "shares":
             return await _shares(question)
         return await _plan(question, body)
@@ -62,9 +73,29 @@ async def answered(question: Mapping[str, Any], body: bytes) -> Answer:
         return {"refused": refused.detail, "status": refused.status, "errors": errors}, b""
     except AWAY as away:
         return {"refused": _away(away), "status": Unavailable.status, "errors": []}, b""
+    except MemoryError:
+        raise
     except Exception:  # noqa: BLE001  # whatever it is, it goes into the log, and the process on
         traceback.print_exc()
         return {"failed": True}, b""
+
+
+@contextmanager
+def _at_most(seconds: float) -> Iterator[None]:
+    """So much of the processor: how busy others are says nothing of what is asked."""
+    if sys.platform == "win32":
+        yield
+        return
+    signal.signal(signal.SIGPROF, _over)
+    signal.setitimer(signal.ITIMER_PROF, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_PROF, 0)
+
+
+def _over(*_: object) -> None:
+    raise TooLong
 
 
 async def _plan(question: Mapping[str, Any], body: bytes) -> Answer:
@@ -76,14 +107,16 @@ async def _plan(question: Mapping[str, Any], body: bytes) -> Answer:
 
 
 async def _shares(question: Mapping[str, Any]) -> Answer:
-    """What each queue is entitled to, by id; the root by 0. One queue may have other settings."""
+    """What each queue is entitled to, by id; the root by 0. Then the same as if one were other."""
     async with _snapshot(question["url"]) as connection:
         queues = await store.queues(connection)
         work = await work_of(connection)
-    other, settings = question["queue_id"], question["settings"]
-    rows = [dict(row) | settings if row["id"] == other else row for row in queues]
-    found = shares_of(rows, work, work.agents).entitled
-    return {}, json.dumps({str(queue_id or 0): count for queue_id, count in found.items()}).encode()
+    farms = [queues]
+    for other, settings in question["tried"]:
+        farms.append([dict(row) | settings if row["id"] == other else row for row in queues])
+    shares = [shares_of(rows, work, work.agents).entitled for rows in farms]
+    told = [{queue_id or 0: count for queue_id, count in found.items()} for found in shares]
+    return {}, json.dumps(told).encode()
 
 
 @asynccontextmanager

@@ -4,16 +4,20 @@ import asyncio
 import json
 import os
 import sys
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from app.errors import AppError, FieldError, Invalid, Unavailable
 from app.plan.making import Asked, Orders
+from app.simulation.confined import NICE
 
 # Nobody waits longer for an answer, those before it in line included.
 LONGEST_SECONDS = 60
+# What an answer may take by itself is less, so that it is known whether it is large or all is busy.
+PROCESSOR_SECONDS = 40
+MEMORY_MB = 1_024
 IDLE_SECONDS = 60
 
 _TOO_LONG = "to look at the whole farm takes too long now: try again"
@@ -22,11 +26,20 @@ _TOO_LONG = "to look at the whole farm takes too long now: try again"
 _GONE = (ConnectionError, asyncio.IncompleteReadError, json.JSONDecodeError)
 
 
+class PlanTooLarge(Invalid):
+    """It takes more time or memory than a plan may."""
+
+    code = "plan_too_large"
+
+
 @dataclass(slots=True, eq=False)
 class Workshop:
-    """One question at a time."""
+    """One question at a time, each with so much memory and so much of a processor at most."""
 
     url: str
+    memory_mb: int = MEMORY_MB
+    processor_seconds: float = PROCESSOR_SECONDS
+    nice: int = NICE
     _process: asyncio.subprocess.Process | None = None
     _turn: asyncio.Lock = field(default_factory=asyncio.Lock)
     _alarm: asyncio.TimerHandle | None = None
@@ -44,20 +57,44 @@ class Workshop:
         finally:
             self._turn.release()
 
+    @asynccontextmanager
+    async def urgent_turn(self) -> AsyncIterator["Turn"]:
+        """One's turn with a process that is there already and waits for no other: all wait for it.
+
+        What is behind others may never be before them again, so it is a process of its own.
+        """
+        async with self.turn():
+            urgent = Workshop(self.url, self.memory_mb, self.processor_seconds, nice=0)
+            try:
+                await urgent.ask({"about": "nothing"}, b"")
+                yield Turn(urgent)
+            finally:
+                await urgent.close()
+
     async def plan(self, body: bytes, asked: Asked) -> tuple[bytes, Orders]:
         """The plan as JSON, and what carries it out. Raises what the file is refused with."""
         async with self.turn() as mine:
             return await mine.plan(body, asked)
 
-    async def shares(self, queue_id: int = 0, **settings: Any) -> Mapping[int, int]:
-        """The agents that each queue is entitled to now, by id; the root by 0.
+    async def shares(self) -> Mapping[int, int]:
+        """The agents that each queue is entitled to now, by id; the root by 0."""
+        [now] = await self._shares([])
+        return now
 
-        As if a queue had these settings (columns of its row), where one is named.
-        """
+    async def tried(
+        self, queue_id: int, settings: Mapping[str, Any]
+    ) -> tuple[Mapping[int, int], Mapping[int, int]]:
+        """The same, and as if a queue had these settings (columns of its row), of one moment."""
+        now, then = await self._shares([(queue_id, settings)])
+        return now, then
+
+    async def _shares(self, tried: Sequence[tuple[int, Mapping[str, Any]]]) -> list[dict[int, int]]:
         async with self.turn():
-            question = {"about": "shares", "queue_id": queue_id, "settings": settings}
-            _, content = await self.ask(question, b"")
-        return {int(queue_id): count for queue_id, count in json.loads(content).items()}
+            _, content = await self.ask({"about": "shares", "tried": tried}, b"")
+        return [
+            {int(queue_id): count for queue_id, count in found.items()}
+            for found in json.loads(content)
+        ]
 
     async def close(self) -> None:
         """End the process."""
@@ -76,6 +113,11 @@ class Workshop:
                 told, content = await self._answer(question, body)
         except TimeoutError:
             raise Unavailable(_TOO_LONG) from None
+        if told.get("too_large"):
+            raise PlanTooLarge(
+                f"it takes more than the {self.memory_mb} MB and the {self.processor_seconds:g}"
+                " seconds of a processor that it may have: describe parts of the tree with `root`"
+            )
         if told.get("failed"):
             raise RuntimeError("the process that makes plans failed; its error is in the log above")
         if "refused" in told:
@@ -104,6 +146,7 @@ class Workshop:
         if self._process is None or self._process.returncode is not None:
             self._process = await asyncio.create_subprocess_exec(
                 *(sys.executable, "-m", "app.plan.worker"),
+                *(str(self.memory_mb), str(self.processor_seconds), str(self.nice)),
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
                 env={name: value for name, value in os.environ.items() if not _is_ours(name)},

@@ -17,15 +17,23 @@ def confine(seconds: float, memory_mb: int) -> None:
     Whoever started it may be gone: the alarm ends it then.
     """
     os.nice(NICE)
+    confine_memory(memory_mb)
+    if sys.platform != "win32":
+        import resource  # noqa: PLC0415
+
+        processor = int(seconds) + SPARE_SECONDS
+        resource.setrlimit(resource.RLIMIT_CPU, (processor, processor))
+        signal.alarm(processor)
+
+
+def confine_memory(memory_mb: int) -> None:
+    """For a process that does one thing after the other: no more memory than that."""
     if sys.platform != "win32":
         import resource  # noqa: PLC0415
 
         memory = memory_mb * 1_000_000
         resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
-        processor = int(seconds) + SPARE_SECONDS
-        resource.setrlimit(resource.RLIMIT_CPU, (processor, processor))
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-        signal.alarm(processor)
 
 
 def share_memory() -> None:

@@ -5,12 +5,14 @@ from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import httpx
+import psutil
 import pytest
 from fastapi import FastAPI
 
 from app.plan.schemas import MOST_QUEUES
 from app.plan.service import TRIES
-from app.plan.workshop import Workshop
+from app.plan.workshop import Turn, Workshop
+from app.simulation.confined import NICE
 from tests.api.statements import recorded
 from tests.audit.spoiling import audited
 from tests.farm import Farm
@@ -186,6 +188,21 @@ async def test_a_process_that_is_gone_is_begun_anew(films: Farm, workshop: Works
     assert answers[1].status_code == 200
 
 
+async def test_queues_move_up_one_after_the_other_and_a_place_that_is_taken_is_refused(
+    farm: Farm,
+) -> None:
+    first, second = [(await farm.queue(path))["id"] for path in ("/a", "/b")]
+    moved = {"b": {"moved_from": "/a"}}
+    refused = await apply(farm, {"queues": moved}, delete=True)
+    assert (refused.status_code, refused.json()["errors"][0]["field"]) == (422, "/b")
+    assert "another queue (id 2) is here" in refused.json()["detail"]
+    file = {"queues": {**moved, "c": {"moved_from": "/b"}}}
+    for changes in (["move /b", "move /c"], []):
+        assert told((await apply(farm, file, delete=True)).json()) == changes
+        found = [(await farm.get(f"/jobqueues/{one}"))["fullpath"] for one in (first, second)]
+        assert found == ["/b", "/c"]
+
+
 async def test_many_edits_take_as_many_statements_as_few(films: Farm, app: FastAPI) -> None:
     def file(number: int) -> Json:
         return {"queues": {f"{number} {place}": {"queues": {"a": None}} for place in range(number)}}
@@ -206,12 +223,25 @@ async def test_where_others_edit_all_the_time_it_is_applied_in_the_end(
         edits.append(1)
         return "something else"
 
+    async def planned(self: Turn, *question: Any) -> Any:
+        assert self.workshop._process is not None  # one was made before
+        urgent.append(psutil.Process(self.workshop._process.pid).nice())
+        return await planning(self, *question)
+
+    await plan(films, AS_IT_IS)
     edits: list[int] = []
+    urgent: list[int] = []
+    planning = Turn.plan
+    monkeypatch.setattr(Turn, "plan", planned)
     monkeypatch.setattr("app.plan.store.present_digest", edited)
     monkeypatch.setattr("app.plan.service.lock_farm", lambda _: asyncio.sleep(0))
     file = {"root": "/films", "queues": {"hero": {"weight": 1}}}
     assert told((await apply(films, file)).json()) == ["change /films/hero"]
     assert (len(edits), (await films.get("/jobqueues/2"))["weight"]) == (TRIES, 1)
+    # Everybody waits for the last one, under the lock: it is not behind them.
+    own = psutil.Process().nice()
+    assert urgent[-1] == own
+    assert set(urgent[:-1]) == {min(own + NICE, 19)}
 
 
 async def test_a_part_leaves_all_else_as_it_is(films: Farm) -> None:
@@ -295,6 +325,25 @@ async def test_a_tree_that_is_too_deep_or_too_large_is_refused(farm: Farm) -> No
     assert (large.status_code, "more than 20000 queues" in large.text) == (422, True)
 
 
+@pytest.mark.parametrize("limit", [{"memory_mb": 140}, {"processor_seconds": 0.2}])
+async def test_a_plan_that_takes_too_much_is_refused_and_the_next_one_is_made(
+    films: Farm, app: FastAPI, database: str, limit: dict[str, Any]
+) -> None:
+    wide = {f"q{number}": None for number in range(50)}
+    many = {"queues": {f"q{number}": {"queues": wide} for number in range(390)}}
+    app.state.workshop = small = Workshop(database, **limit)
+    try:
+        for route in ("plan", "apply"):
+            answer = await films.client.post(f"/jobqueues/{route}", json=many)
+            assert (answer.status_code, answer.json()["code"]) == (422, "plan_too_large")
+            assert "describe parts of the tree" in answer.json()["detail"]
+            process = small._process
+            assert (await plan(films, AS_IT_IS))["changes"] == []
+            assert small._process is process
+    finally:
+        await small.close()
+
+
 async def test_a_plan_tells_which_queues_win_and_lose_agents(films: Farm) -> None:
     for number in range(9):
         await films.agent(f"a{number}")
@@ -325,6 +374,28 @@ async def test_an_operator_of_one_queue_applies_only_what_is_about_it(films: Far
     answer = await apply(films, outside)
     assert (answer.status_code, answer.json()["code"]) == (403, "other_subtree")
     assert told(await plan(films, outside)) == ["change /films/hero", "change /tv"][:1]
+
+
+async def test_what_a_change_would_do_is_told_of_one_moment(
+    films: Farm, app: FastAPI, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An agent comes whenever the process beside has answered."""
+    asking = Workshop.ask
+
+    async def ask(self: Workshop, *question: Any) -> Any:
+        told = await asking(self, *question)
+        await films.agent(f"a{len(films.agents)}")
+        return told
+
+    monkeypatch.setattr("app.plan.entitlements.FEW", 0)
+    await films.job("shot", tasks=9, queue="/films/hero")
+    await films.agent("a0")
+    monkeypatch.setattr(Workshop, "ask", ask)
+    hero = films.queues["/films/hero"]
+    before, after = await app.state.entitlements.tried(hero, {"maximum_agents": 0})
+    assert (before[0], before[hero], after[0], after[hero]) == (1, 1, 0, 0)
+    before, after = await app.state.entitlements.tried(hero, {"weight": 3})
+    assert (before, before[0]) == (after, 2)
 
 
 @pytest.mark.parametrize("few", [0, 300])

@@ -2,6 +2,7 @@
 
 import os
 import random
+import resource
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +13,7 @@ from tests.chaos.postgres import make_cluster
 from tests.chaos.stage import Maker
 
 SHM = Path("/dev/shm")  # noqa: S108  # memory, where there is such a thing
+FILES = 6_000  # of 2,000 polls: the service's, and the clients' own
 MADE = os.environ.get("FARMQUEUE_CHAOS_CLUSTER")  # by the run that this one is a part of
 SEED = int(os.environ.get("FARMQUEUE_CHAOS_SEED") or random.SystemRandom().randrange(10**9))
 
@@ -37,6 +39,16 @@ def chance(request: pytest.FixtureRequest) -> random.Random:
     seed = f"{SEED} {request.node.name}"
     print(f"FARMQUEUE_CHAOS_SEED={SEED}")  # noqa: T201
     return random.Random(seed)
+
+
+@pytest.fixture
+def many_files() -> Iterator[None]:
+    """A poll that is held open is a file."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    assert hard >= FILES or hard == resource.RLIM_INFINITY, f"`ulimit -Hn` must be {FILES} or more"
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, FILES), hard))
+    yield
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 @pytest.fixture

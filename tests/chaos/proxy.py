@@ -52,7 +52,8 @@ class Proxy:
     refuses: bool = False
     limit: int | None = None  # bytes of answers after which a connection is cut
     loses: Loses | None = None
-    lost: int = 0
+    lost: int = 0  # answers, each with its connection
+    hindered: int = 0  # chunks that were held up
     _to: bytes = b""
     _times: int = 0
     _up: bool = True
@@ -136,21 +137,25 @@ class Proxy:
     async def _downwards(self, link: Link, reader: asyncio.StreamReader) -> None:
         while chunk := await reader.read(CHUNK):
             await self._hinder(link.down)
+            part = chunk if self.limit is None else chunk[: max(0, self.limit - link.passed)]
             link.passed += len(chunk)
-            if self._robs(link, chunk):
+            robbed = self._robs(link, chunk)
+            if not robbed:
+                link.near.write(part)
+            if robbed or len(part) < len(chunk):
                 self.lost += 1
                 link.cut()
                 return
-            link.near.write(chunk)
             await link.near.drain()
         await link.down.wait()
         link.near.close()
 
     def _robs(self, link: Link, chunk: bytes) -> bool:
-        over = self.limit is not None and link.passed > self.limit
-        return link.armed or over or (self.loses is not None and self.loses(chunk))
+        return link.armed or (self.loses is not None and self.loses(chunk))
 
     async def _hinder(self, passes: asyncio.Event) -> None:
+        if self.delay or not passes.is_set():
+            self.hindered += 1
         if self.delay:
             await asyncio.sleep(self.delay)
         await passes.wait()

@@ -21,11 +21,13 @@ BACKENDS = "SELECT pid FROM pg_stat_activity WHERE application_name = 'farmqueue
 
 
 @asynccontextmanager
-async def at_work(on: Stage, agents: int = 24, effort: float = 0.1) -> AsyncIterator[Crew]:
+async def at_work(
+    on: Stage, agents: int = 24, effort: float = 0.1, tasks: int = 60
+) -> AsyncIterator[Crew]:
     """Agents with much to do; at the end all of it is done and everything holds."""
     ids = await enlist(on, agents)
     for number in range(8):
-        await on.farm.job(f"shot {number}", tasks=60, batch=3, requeue=-1)
+        await on.farm.job(f"shot {number}", tasks=tasks, batch=3, requeue=-1)
     async with crew(ids, on.urls, on.ledger, on.chance, effort=effort) as working:
         yield working
         while not await invariants.all_done(on):

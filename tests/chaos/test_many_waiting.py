@@ -1,9 +1,8 @@
 """2,000 agents wait at one service that has ten connections, beside agents that work."""
 
 import asyncio
-import resource
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 
 import httpx
@@ -14,7 +13,7 @@ from tests.chaos.clients import client
 from tests.chaos.crew import Call
 from tests.chaos.heartbeats import heartbeats
 from tests.chaos.stage import Maker, Stage
-from tests.chaos.test_restart import all_wait, enlist_many
+from tests.chaos.test_restart import ONE_CLIENT, all_wait, enlist_many
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(400)]
 
@@ -24,18 +23,6 @@ POOL = 10
 LEASE = 18
 LEASES = 1  # so many of them pass while all wait
 MAXIMUM = 700
-FILES = 3 * WAITING  # the service's, and the clients' own
-ONE_CLIENT = 100  # a client looks through all of its connections for each call
-
-
-@pytest.fixture
-def many_files() -> Iterator[None]:
-    """A poll that is held open is a file."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    assert hard >= FILES or hard == resource.RLIM_INFINITY, f"`ulimit -Hn` must be {FILES} or more"
-    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, FILES), hard))
-    yield
-    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 async def most_connections(on: Stage, over: asyncio.Event) -> int:

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import time
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -19,27 +20,27 @@ from tests.tokens import ADMIN_TOKEN
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(300)]
 
-AGENTS = int(os.environ.get("FARMQUEUE_CHAOS_AGENTS") or 500)
+AGENTS = int(os.environ.get("FARMQUEUE_CHAOS_AGENTS") or 2_000)
 BACK_SECONDS = 30
 WINDOW = 0.5  # seconds, in which at most this share of them may come:
 SHARE = 0.4
 AT_ONCE = 20  # registrations
+ONE_CLIENT = 100  # a client looks through all of its connections for each call
 
 
 @dataclass
 class Crowd:
     """Idle agents that poll; when each poll was sent."""
 
-    http: AsyncClient
     came: list[float] = field(default_factory=list)
 
-    async def ask(self, agent: str) -> Assignment | None:
+    async def ask(self, http: AsyncClient, agent: str) -> Assignment | None:
         self.came.append(time.monotonic())
-        return await self.http.assign(agent, wait=60)
+        return await http.assign(agent, wait=60)
 
-    async def live(self, agent: str) -> None:
+    async def live(self, http: AsyncClient, agent: str) -> None:
         while True:
-            await patiently(partial(self.ask, agent), _silent)
+            await patiently(partial(self.ask, http, agent), _silent)
 
     def most_within(self, seconds: float) -> int:
         """The most that came within so long."""
@@ -66,17 +67,21 @@ async def all_wait(on: Stage, number: int) -> None:
         await asyncio.sleep(0.1)
 
 
+@pytest.mark.usefixtures("many_files")
 async def test_after_a_restart_every_agent_is_back_and_they_do_not_come_all_at_once(
     stage: Maker,
 ) -> None:
     async with stage(replicas=1, lease_seconds=60) as on:
         ids = await enlist_many(on, AGENTS)
         [only] = on.replicas
-        async with AsyncClient(only.url, token=ADMIN_TOKEN) as http:
-            crowd = Crowd(http)
-            lives = [asyncio.create_task(crowd.live(agent)) for agent in ids]
-            async with asyncio.timeout(BACK_SECONDS):
-                await all_wait(on, AGENTS)
+        async with AsyncExitStack() as stack:
+            crowd = Crowd()
+            lives: list[asyncio.Task[None]] = []
+            for first in range(0, AGENTS, ONE_CLIENT):
+                http = await stack.enter_async_context(AsyncClient(only.url, token=ADMIN_TOKEN))
+                some = ids[first : first + ONE_CLIENT]
+                lives += [asyncio.create_task(crowd.live(http, agent)) for agent in some]
+                await all_wait(on, len(lives))
             crowd.came.clear()
             assert await only.end() == 0
             await only.start()

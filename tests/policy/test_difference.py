@@ -1,6 +1,6 @@
 """What is to be done so that the tree is as described: pure, and no queue is lost on the way."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -8,18 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.policy.difference import (
-    Changed,
-    Difference,
-    Made,
-    Part,
-    Stored,
-    Wanted,
-    Wrong,
-    applied,
-    difference,
-    paths,
-)
+from app.policy.difference import Changed, Difference, Made, applied, difference
+from app.policy.matching import Part, Stored, Wanted, Wrong, paths
 
 PLAIN = {"weight": 10, "paused": False}
 
@@ -91,6 +81,57 @@ def test_what_hangs_below_moves_along_though_no_line_says_so() -> None:
 def test_two_queues_change_places() -> None:
     found = difference(FARM, [wanted("/tv", id=1), wanted("/films", id=4)])
     assert told(found) == ["/films > /tv", "/tv > /films"]
+
+
+def wanted_by_places(**was: str | None) -> list[Wanted]:
+    """Queues below the root, and where each was."""
+    return [wanted(f"/{name}", moved_from=place) for name, place in was.items()]
+
+
+AB = stored((1, None, "a"), (2, None, "b"))
+
+
+@pytest.mark.parametrize(
+    ("was", "edits"),
+    [
+        ({"b": "/a", "c": "/b"}, ["/a > /b", "/b > /c"]),
+        ({"c": "/b", "b": "/a"}, ["/b > /c", "/a > /b"]),
+        ({"a": None, "b": "/a", "c": "/b"}, ["+ /a", "/a > /b", "/b > /c"]),
+        ({"b": "/a/"}, ["/a > /b"]),
+    ],
+)
+def test_where_queues_were_is_where_they_are_now(was: dict[str, str], edits: list[str]) -> None:
+    part = AB if "c" in was else stored((1, None, "a"))
+    described = wanted_by_places(**was)
+    found = difference(part, described, delete=True)
+    assert told(found) == edits
+    after = replace(part, stored=applied(part.stored, found))
+    assert not difference(after, described, delete=True)
+
+
+def test_a_place_that_somebody_has_who_is_not_said_to_leave_is_refused() -> None:
+    for delete in (False, True):
+        places = refused(*wanted_by_places(b="/a"), part=AB, delete=delete)
+        assert "/a is still there, and another queue (id 2) is here" in places["/b"]
+
+
+def test_the_way_is_free_where_who_is_there_leaves_by_its_id() -> None:
+    described = [wanted("/b", moved_from="/a"), wanted("/z", id=2)]
+    assert told(difference(AB, described)) == ["/a > /b", "/b > /z"]
+
+
+def test_two_lines_that_say_that_they_were_one_queue_are_refused() -> None:
+    places = refused(*wanted_by_places(x="/a", y="/a"), part=AB)
+    assert "is queue 1 (/a), as is /x" in places["/y"]
+
+
+@pytest.mark.parametrize("names", ["ab", "abc"])
+def test_a_circle_is_refused_since_it_cannot_be_told_from_what_it_makes(names: str) -> None:
+    part = stored(*((number, None, name) for number, name in enumerate(names, 1)))
+    was = {name: f"/{names[number - 1]}" for number, name in enumerate(names)}
+    places = refused(*wanted_by_places(**was), part=part)
+    assert places.keys() == {f"/{name}" for name in names}
+    assert all("give their ids" in what for what in places.values())
 
 
 def test_a_queue_comes_below_one_that_was_below_it() -> None:
@@ -170,13 +211,14 @@ def trees(draw: st.DrawFn, ids: Sequence[int]) -> Part:
     return Part(queues, 32)
 
 
-def described(part: Part, known: set[int]) -> list[Wanted]:
-    """The tree as a file says it, with the ids of those that are known already."""
+def described(part: Part, known: set[int], was: Mapping[int, str] | None = None) -> list[Wanted]:
+    """The tree as a file says it, with the ids of those that are known already, or their places."""
     places = paths(part, part.stored)
     every = [
-        Wanted(places[one.id], one.settings, one.id if one.id in known else None)
+        Wanted(places[one.id], one.settings, one.id if one.id in known else None,
+               (was or {}).get(one.id))
         for one in part.stored
-    ]
+    ]  # fmt: skip
     return sorted(every, key=lambda one: one.path.count("/"))
 
 
@@ -220,3 +262,20 @@ def test_a_tree_described_as_it_is_differs_in_nothing(part: Part) -> None:
     known = {one.id for one in part.stored}
     assert not difference(part, described(part, known), delete=True)
     assert not difference(part, described(part, set()), delete=True)
+
+
+@given(trees(range(1, 9)), trees(range(1, 9)), st.sets(st.integers(1, 8)))
+def test_who_is_named_by_its_place_is_kept_or_all_is_refused(
+    before: Part, after: Part, by_place: set[int]
+) -> None:
+    places = paths(before, before.stored)
+    was = {queue_id: place for queue_id, place in places.items() if queue_id in by_place}
+    file = described(after, {*places} - by_place, was)
+    try:
+        found = difference(before, file, delete=True)
+    except Wrong:
+        return
+    done = applied(before.stored, found)
+    assert looks(done) == looks(after.stored)
+    assert {one.id for one in after.stored} & {*places} <= {one.id for one in done}
+    assert not difference(replace(before, stored=done), file, delete=True)

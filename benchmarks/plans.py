@@ -1,0 +1,129 @@
+"""Plans of 2,000 queues, and contended applies of them, beside a 64 agents loop by turns.
+
+Plans are asked for one after the other, all the time. To apply, two callers at once have all of
+the 2,000 queues changed, each in its own way, while a third edits one of them without a pause: so
+a plan is out of date again and again, until it is made under the farm lock.
+"""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import uvloop
+
+from benchmarks.agents import Agents, Sample
+from benchmarks.client import Caller
+from benchmarks.farm import SMALL, build
+from benchmarks.figures import Figure, percentile, ratio
+from benchmarks.scale import median_speed, merged
+from benchmarks.stage import Stage
+
+AGENTS = 64
+ROUNDS = 3
+WITHIN = {"plan": 1.25, "apply": 2.0}
+GROUPS, IN_EACH = 40, 49  # and the groups themselves: 2,000
+ROOT = "/planned"
+
+Json = dict[str, Any]
+
+
+@dataclass
+class Beside:
+    """The callers beside the loop, and how long each of their calls took."""
+
+    callers: list[Caller]
+    edited: int = 0  # the id of a queue of the file
+    turn: int = 0
+    taken: list[float] = field(default_factory=list)
+    edits: int = 0
+
+    async def plan(self, looping: "asyncio.Task[Sample]") -> None:
+        while not looping.done():
+            self.turn += 1
+            await self._timed(self.callers[0], "/jobqueues/plan", file(self.turn))
+
+    async def apply(self, looping: "asyncio.Task[Sample]") -> None:
+        while not looping.done():
+            self.turn += 2
+            both = asyncio.gather(
+                *(
+                    self._timed(caller, "/jobqueues/apply", file(self.turn + number))
+                    for number, caller in enumerate(self.callers[:2])
+                )
+            )
+            while not both.done():
+                self.edits += 1
+                change = {"priority": self.edits % 100}
+                await self.callers[2].must("PATCH", f"/jobqueues/{self.edited}", change)
+            await both
+
+    async def _timed(self, caller: Caller, path: str, body: Json) -> None:
+        asked = time.perf_counter()
+        await caller.must("POST", path, body)
+        self.taken.append(time.perf_counter() - asked)
+
+
+def file(turn: int) -> Json:
+    """Another weight for each queue at each turn."""
+    weight = {"weight": 1 + turn % 1_000}
+    below = {f"q{number}": weight for number in range(IN_EACH)}
+    groups = {f"g{number}": {**weight, "queues": below} for number in range(GROUPS)}
+    return {"root": ROOT, "queues": groups}
+
+
+def run(stage: Stage) -> list[Figure]:
+    figures: list[Figure] = []
+    for name in ("plan", "apply"):
+        database = stage.database()
+        agent_ids = uvloop.run(build(database, SMALL, AGENTS))
+        with stage.service(database) as service:
+            seconds = stage.options.length(10)
+            figures += uvloop.run(_by_turns(service.url, name, agent_ids, seconds))
+    return figures
+
+
+async def _by_turns(url: str, name: str, agent_ids: list[str], seconds: float) -> list[Figure]:
+    agents = await Agents.connect([url], agent_ids)
+    beside = Beside([await Caller.open(url) for _ in range(3)])
+    await beside.callers[0].must("POST", "/jobqueues", {"name": ROOT.strip("/")})
+    await beside.callers[0].must("POST", "/jobqueues/apply", file(0))
+    found = await beside.callers[0].must("GET", f"/jobqueues?fullpath={ROOT}/g0")
+    beside.edited = found["items"][0]["id"]
+    happens: Callable[[asyncio.Task[Sample]], Awaitable[None]] = getattr(beside, name)
+    without, with_it = [], []
+    await agents.loop(seconds / 2)  # to warm up
+    for _ in range(ROUNDS):
+        without.append(await agents.loop(seconds))
+        looping = asyncio.create_task(agents.loop(seconds))
+        await happens(looping)
+        with_it.append(await looping)
+    agents.close()
+    for caller in beside.callers:
+        caller.close()
+    return _figures(name, without, with_it, beside)
+
+
+def _figures(
+    name: str, without: list[Sample], with_it: list[Sample], beside: Beside
+) -> list[Figure]:
+    speeds = median_speed(without), median_speed(with_it)
+    calm, busy = merged(without), merged(with_it)
+    told = [Figure("apply: single edits meanwhile", beside.edits)] if beside.edits else []
+    return [
+        Figure(f"{name}: times beside the loop", len(beside.taken)),
+        Figure(f"{name}: p50", percentile(beside.taken, 50), "s"),
+        *told,
+        Figure(f"{name}: loop without", speeds[0], "/s"),
+        Figure(f"{name}: loop with", speeds[1], "/s"),
+        Figure(f"{name}: loop, without to with", ratio(*speeds), "", at_most=WITHIN[name]),
+        Figure(f"{name}: p99 without", calm.ms(99), "ms"),
+        Figure(f"{name}: p99 with", busy.ms(99), "ms"),
+        Figure(
+            f"{name}: p99, with to without", ratio(busy.ms(99), calm.ms(99)), at_most=WITHIN[name]
+        ),
+        Figure(f"{name}: longest wait without", calm.ms(100), "ms"),
+        Figure(f"{name}: longest wait with", busy.ms(100), "ms"),
+        Figure(f"{name}: refused", busy.refused.total(), "", at_most=0),
+    ]
