@@ -25,9 +25,9 @@ def ago(moment: datetime | None) -> str:
 
 
 def ahead(moment: datetime) -> str:
-    """now, in 3 s, in 5 min: how long something is to come."""
+    """Any moment, in 3 s, in 5 min: how long something is to come."""
     seconds = (moment - datetime.now(UTC)).total_seconds()
-    return f"in {span(seconds)}" if seconds >= 1 else "now"
+    return f"in {span(seconds)}" if seconds >= 1 else "any moment"
 
 
 def span(seconds: float) -> str:
