@@ -57,10 +57,13 @@ class Caller:
         if not self.stands():
             raise token_ended()
 
+    def has(self, right: Right) -> bool:
+        return may(self.role, right, bound=self.job_queue_id is not None)
+
     def must_have(self, right: Right) -> None:
-        bound = self.job_queue_id is not None
-        if may(self.role, right, bound=bound):
+        if self.has(right):
             return
+        bound = self.job_queue_id is not None
         if bound and may(self.role, right, bound=False):
             raise OtherSubtree(
                 f"this token is bound to queue {self.job_queue_id}: {right} takes another"

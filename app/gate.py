@@ -19,7 +19,7 @@ from app.settings import Settings
 from app.tokens import secret
 from app.tokens.known import Known
 from app.tokens.secret import Parsed
-from app.tokens.throttle import Throttle
+from app.tokens.throttle import Throttle, site
 
 # No token needed: these, and what hangs below `/static/`.
 OPEN = frozenset({"/healthz", "/readyz", "/docs", "/redoc", "/openapi.json"})
@@ -94,10 +94,18 @@ class Gate:
         try:
             return await self._caller(token(), scope)
         except Unauthorized:
-            if seconds := self._throttle.failed(_address(scope)):
-                told = f"too many wrong tokens from this address: try again in {seconds} s"
-                raise TooMany(told, seconds=seconds) from None
+            self.count_wrong(scope)
             raise
+
+    def count_wrong(self, scope: Scope) -> None:
+        """Count a wrong token, or session, against its address; refuse it if it is one too many."""
+        if seconds := self._throttle.failed(address_of(scope)):
+            told = f"too many wrong tokens from this address: try again in {seconds} s"
+            raise TooMany(told, seconds=seconds) from None
+
+    def is_over(self, scope: Scope) -> bool:
+        """Whether so many wrong ones came from there that one more is refused."""
+        return self._throttle.is_over(address_of(scope))
 
     async def _caller(self, token: str, scope: Scope) -> Caller:
         parsed = secret.parse(token)
@@ -111,15 +119,16 @@ class Gate:
 
     async def _look_up(self, parsed: Parsed, scope: Scope) -> Caller | None:
         """Of an address that sent too many wrong tokens one at a time: the pool is for others."""
-        engine, address = scope["app"].state.engine, _address(scope)
-        if not self._throttle.is_over(address):
+        engine = scope["app"].state.engine
+        if not self.is_over(scope):
             return await self._known.look_up(engine, parsed)
-        async with self._one_of.setdefault(address, asyncio.Lock()):
+        async with self._one_of.setdefault(_address(scope), asyncio.Lock()):
             return self._known.find(parsed) or await self._known.look_up(engine, parsed)
 
 
-def _address(scope: Scope) -> str:
-    return scope["client"][0] if scope.get("client") else ""
+def address_of(scope: Scope) -> str:
+    """Where it came from: of IPv6 the network, any address of which one host may take."""
+    return site(scope["client"][0]) if scope.get("client") else ""
 
 
 def is_open(scope: Scope) -> bool:

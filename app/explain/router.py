@@ -6,7 +6,7 @@ from uuid import UUID
 from fastapi import APIRouter, Query
 
 from app.access import Right
-from app.caller import GuardedRoute, needs
+from app.caller import Asking, GuardedRoute, needs
 from app.db.engine import Transaction
 from app.errors import responses
 from app.explain import service
@@ -38,15 +38,21 @@ async def job(
 
 
 @router.get("/jobqueues/{jobqueue_id}/explain", summary="Why a queue gets no agent")
-async def queue(jobqueue_id: PathId, desk: AtTheDesk, agent_id: ThisAgent = None) -> Explanation:
+async def queue(
+    jobqueue_id: PathId, desk: AtTheDesk, caller: Asking, agent_id: ThisAgent = None
+) -> Explanation:
     """As for a job; where nothing in the queue can go out, what keeps the jobs in it."""
-    return await service.queue(desk, jobqueue_id, agent_id)
+    found = await service.queue(desk, jobqueue_id, agent_id)
+    caller.must_stand()
+    return found
 
 
 @router.get("/agents/{agent_id}/explain", summary="Why an agent is idle, or what it gets")
-async def agent(agent_id: UUID, desk: AtTheDesk) -> AgentExplanation:
+async def agent(agent_id: UUID, desk: AtTheDesk, caller: Asking) -> AgentExplanation:
     """What it works on; the job that it would get, with the walk; or what keeps it from each."""
-    return await service.agent(desk, agent_id)
+    found = await service.agent(desk, agent_id)
+    caller.must_stand()
+    return found
 
 
 @router.get("/assignments/{assignment_id}/explain", summary="Why an assignment was made")

@@ -6,7 +6,8 @@ kept for two days, hours for forty.
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
@@ -63,7 +64,7 @@ async def _add_minute(
     told = await store.count(connection, due["at"], since, until)
     rows = await picture.queues(kept, shares, lambda _: 0.0)
     queues = {
-        str(row.id): [row.assigned, row.entitled or 0, row.waiting]
+        str(row.id): [row.assigned, row.entitled, row.waiting]
         for row in rows.values()
         if row.assigned or row.entitled or row.waiting
     }
@@ -94,13 +95,35 @@ async def _add_hour(connection: AsyncConnection) -> None:
 Row = RowMapping | dict[str, Any]
 
 
+@dataclass(slots=True)
+class QueueSums:
+    """Of one queue; where it is not told of there was nothing, where it is null it is not known."""
+
+    numbers: list[float] = field(default_factory=lambda: [0.0, 0.0, 0.0])
+    unknown: list[int] = field(default_factory=lambda: [0, 0, 0])
+
+    def add(self, numbers: Sequence[float | None]) -> None:
+        for place, number in enumerate(numbers):
+            if number is None:
+                self.unknown[place] += 1
+            else:
+                self.numbers[place] += number
+
+    def means(self, rows: int) -> list[float | None]:
+        known = [rows - unknown for unknown in self.unknown]
+        return [
+            round(number / of, 2) if of else None
+            for number, of in zip(self.numbers, known, strict=True)
+        ]
+
+
 class Sums:
     """Several rows as one: the mean of what was so, the sum of what was done."""
 
     def __init__(self) -> None:
         self._rows = 0
         self._agents: dict[str, float] = defaultdict(float)
-        self._queues: dict[str, list[float]] = {}
+        self._queues: dict[str, QueueSums] = defaultdict(QueueSums)
         self._others: dict[str, Any] = dict.fromkeys(ADDED, 0) | {"longest_wait": 0.0}
 
     def add(self, row: Row) -> None:
@@ -108,11 +131,7 @@ class Sums:
         for state, number in row["agents"].items():
             self._agents[state] += number
         for queue_id, numbers in row["queues"].items():
-            before = self._queues.get(queue_id)
-            both = (
-                numbers if before is None else [a + b for a, b in zip(before, numbers, strict=True)]
-            )
-            self._queues[queue_id] = both
+            self._queues[queue_id].add(numbers)
         for name in ADDED:
             self._others[name] += row[name]
         self._others["longest_wait"] = max(self._others["longest_wait"], row["longest_wait"])
@@ -123,10 +142,7 @@ class Sums:
         rows = self._rows
         return self._others | {
             "agents": {state: round(number / rows, 2) for state, number in self._agents.items()},
-            "queues": {
-                at: [round(one / rows, 2) for one in numbers]
-                for at, numbers in self._queues.items()
-            },
+            "queues": {at: sums.means(rows) for at, sums in self._queues.items()},
         }
 
 

@@ -9,8 +9,9 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from time import thread_time
 from typing import NamedTuple, TypeVar
 
-from app.policy.states import agent_state, job_state
-from app.policy.tree import Queue
+from app.jobs.reading import waits_for
+from app.policy.states import JobState, agent_state, job_state
+from app.policy.tree import Queue, path
 from app.scheduler.kept import KeptAgent, KeptFarm, KeptJob
 
 # A millisecond or two, between two looks at what else the process has to do.
@@ -56,6 +57,10 @@ class JobRow(NamedTuple):
     failed: int
     undone: int
     assigned: int
+    title: str
+    queue: str
+    priority: int
+    reason: str | None
 
 
 class AgentRow(NamedTuple):
@@ -114,14 +119,24 @@ async def queues(
 
 async def jobs(kept: KeptFarm) -> dict[int, JobRow]:
     """The unfinished jobs by id."""
-    rows = {}
+    rows: dict[int, JobRow] = {}
+    paths: dict[Queue | None, str] = {}
     async for some in parts(list(kept.jobs.values())):
         for one in some:
-            rows[one.job.id] = job_row(one)
+            queue = one.job.parent
+            if queue not in paths:
+                paths[queue] = fullpath(kept, queue)
+            rows[one.job.id] = job_row(kept, one, paths[queue])
     return rows
 
 
-def job_row(one: KeptJob) -> JobRow:
+def fullpath(kept: KeptFarm, queue: Queue | None) -> str:
+    """The names from the top level down; / of the root, and of what hangs nowhere just now."""
+    above = [] if queue is None else [at for at in path(queue) if at.parent is not None]
+    return "/" + "/".join(kept.names.get(at.id, "…") for at in reversed(above))
+
+
+def job_row(kept: KeptFarm, one: KeptJob, queue: str) -> JobRow:
     waiting, failed = len(one.job.waiting), one.undone - one.unfinished
     state = job_state(
         total=one.undone,
@@ -132,7 +147,15 @@ def job_row(one: KeptJob) -> JobRow:
         paused=one.job.paused,
     )
     running = one.unfinished - waiting
-    return JobRow(one.job.id, state, waiting, running, failed, one.undone, one.job.assigned)
+    counts = waiting, running, failed, one.undone, one.job.assigned
+    reason = _reason(kept, one) if state is JobState.QUEUED and one.parents else None
+    return JobRow(one.job.id, state, *counts, one.title, queue, one.job.priority, reason)
+
+
+def _reason(kept: KeptFarm, one: KeptJob) -> str | None:
+    """A parent that is not done and has nothing more to do failed."""
+    blocking = sorted(one.parents)
+    return waits_for([parent for parent in blocking if parent not in kept.jobs], blocking)
 
 
 async def agents(kept: KeptFarm) -> dict[str, AgentRow]:

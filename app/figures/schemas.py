@@ -15,7 +15,9 @@ class Span(StrEnum):
 
 class QueueFigure(BaseModel):
     assigned: float = Field(description="Agents in or below it", examples=[12])
-    entitled: float = Field(description="Agents that it was entitled to", examples=[14])
+    entitled: float | None = Field(
+        description="Agents that it was entitled to; null: not known then", examples=[14]
+    )
     waiting: float = Field(description="Tasks that waited in or below it", examples=[480])
 
 

@@ -79,6 +79,17 @@ WITH RECURSIVE up (id, parent_jobqueue_id, distance) AS (
 SELECT id FROM up ORDER BY distance
 """)
 
+# Those of :ids that are the queue :top or hang below it.
+_BELOW = text("""
+WITH RECURSIVE up (id, at) AS (
+    SELECT id, id FROM jobqueues WHERE id = ANY(CAST(:ids AS bigint[]))
+    UNION ALL
+    SELECT up.id, q.parent_jobqueue_id FROM up JOIN jobqueues q ON q.id = up.at
+    WHERE up.at <> :top AND q.parent_jobqueue_id IS NOT NULL
+)
+SELECT id FROM up WHERE at = :top
+""")
+
 # Each of :paths that leads to a queue, and that queue's id: name by name from the top level, which
 # the index of names among siblings answers. An index of fullpath would be written for every queue
 # below one that moves.
@@ -194,6 +205,11 @@ async def root_totals(connection: AsyncConnection) -> RowMapping:
 async def ancestors(connection: AsyncConnection, queue_id: int) -> list[int]:
     """The queue's id and those above it, nearest first; its length is the queue's depth."""
     return list((await connection.scalars(_ANCESTORS, {"id": queue_id})).all())
+
+
+async def those_below(connection: AsyncConnection, top: int, ids: Sequence[int]) -> Sequence[int]:
+    """Those of the queues that are `top` or hang below it."""
+    return (await connection.scalars(_BELOW, {"top": top, "ids": list(ids)})).all()
 
 
 async def height(connection: AsyncConnection, queue_id: int) -> int:

@@ -1,14 +1,15 @@
 """Whose jobs a caller may change, and which an agent may read."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.access import Role
+from app.access import Right, Role
 from app.caller import Caller
 from app.errors import Forbidden
-from app.jobqueues.bounds import must_be_inside
+from app.jobqueues.bounds import inside, must_be_inside
 from app.jobs import store
+from app.jobs.schemas import Job
 
 
 class OthersJob(Forbidden):
@@ -30,12 +31,28 @@ async def must_edit(connection: AsyncConnection, job_id: int, caller: Caller) ->
     job = await store.place(connection, job_id)
     if job is None:
         return
-    if caller.role is Role.SUBMITTER and job["submitted_by"] != caller.token_id:
+    if not _is_own(caller, job["submitted_by"]):
         raise OthersJob(
             f"job {job_id} was submitted with another token: to change it takes that one,"
             " or one of role operator"
         )
     await must_be_inside(connection, caller, job["job_queue_id"])
+
+
+async def editable(
+    connection: AsyncConnection, jobs: Sequence[Job], caller: Caller
+) -> frozenset[int]:
+    """The ids of those that the caller may change."""
+    if not caller.has(Right.EDIT_JOBS):
+        return frozenset()
+    own = [job for job in jobs if _is_own(caller, job.submitted_by)]
+    within = await inside(connection, caller, {job.job_queue_id for job in own})
+    return frozenset(job.id for job in own if job.job_queue_id in within)
+
+
+def _is_own(caller: Caller, submitted_by: int | None) -> bool:
+    """A submitter has those that it submitted; to others whose they are is no matter."""
+    return caller.role is not Role.SUBMITTER or submitted_by == caller.token_id
 
 
 async def must_submit(

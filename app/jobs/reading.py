@@ -96,15 +96,22 @@ def _running(row: RowMapping) -> int:
 
 
 def _reason(blocked_by: Sequence[BlockingJob]) -> str | None:
-    """Why a queued job waits; a parent that failed comes first, since it needs somebody."""
-    failed = [parent for parent in blocked_by if parent.state is JobState.FAILED]
+    failed = [parent.id for parent in blocked_by if parent.state is JobState.FAILED]
+    return waits_for(failed, [parent.id for parent in blocked_by])
+
+
+def waits_for(failed: Sequence[int], blocking: Sequence[int]) -> str | None:
+    """Why a queued job waits, by the ids of its parents that are not done.
+
+    One that failed comes first, since it needs somebody.
+    """
     if failed:
         return f"waits for {_named(failed)}, which failed"
-    return f"waits for {_named(blocked_by)}" if blocked_by else None
+    return f"waits for {_named(blocking)}" if blocking else None
 
 
-def _named(parents: Sequence[BlockingJob]) -> str:
+def _named(parents: Sequence[int]) -> str:
     """As in: job 12; jobs 12, 13, 14 and 2 more."""
-    ids = ", ".join(str(parent.id) for parent in parents[:NAMED])
+    ids = ", ".join(str(parent) for parent in parents[:NAMED])
     more = len(parents) - NAMED
     return f"job{'s' * (len(parents) > 1)} {ids}" + (f" and {more} more" if more > 0 else "")

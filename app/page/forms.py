@@ -47,6 +47,11 @@ def one(form: Form, name: str) -> str:
     return form.get(name, [""])[-1].strip()
 
 
+def path_of(text: str) -> str:
+    """The fullpath that somebody wrote, with or without the slashes around it; / for nothing."""
+    return "/" + text.strip().strip("/")
+
+
 def number(text: str) -> int | str | None:
     """None for nothing; what is no whole number stays, for the schema to refuse."""
     if not text:

@@ -1,6 +1,6 @@
 """The history page: plots of what went on, and who changed what meanwhile."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
 
@@ -9,6 +9,8 @@ from app.caller import needs
 from app.db.engine import Transaction
 from app.figures import service
 from app.figures.schemas import FarmFigures, Span
+from app.jobqueues.service import NoSuchQueue
+from app.page.forms import path_of
 from app.page.render import page
 from app.page.route import LoggedIn, PageRoute
 
@@ -30,8 +32,12 @@ async def show(
     span: Span = Span.HOUR,
     queue: Words = "",
 ) -> Response:
-    found = await service.figures(connection, span, _path(queue))
-    shown = {"spans": list(Span), "span": span, "queue": queue, "changes": found.changes}
+    shown: dict[str, Any] = {"changes": [], "problem": None}
+    try:
+        shown["changes"] = (await service.figures(connection, span, path_of(queue))).changes
+    except NoSuchQueue as unknown:
+        shown["problem"] = unknown.detail
+    shown |= {"spans": list(Span), "span": span, "queue": queue}
     return page(request, session, "history.html", **shown)
 
 
@@ -40,8 +46,4 @@ async def figures(
     connection: Transaction, span: Span = Span.HOUR, queue: Words = ""
 ) -> FarmFigures:
     """What the plots show."""
-    return await service.figures(connection, span, _path(queue))
-
-
-def _path(queue: str) -> str | None:
-    return "/" + queue.strip().strip("/") if queue.strip(" /") else None
+    return await service.figures(connection, span, path_of(queue))

@@ -13,6 +13,7 @@ from app.db.engine import Transaction
 from app.db.tables import MAX_TASKS
 from app.fields import PathId
 from app.jobs import reading, service, tasks
+from app.jobs.allowed import editable
 from app.jobs.estimated import Known, estimated
 from app.jobs.schemas import JobChange
 from app.page import store
@@ -42,7 +43,8 @@ async def show(
     job_id: PathId, request: Request, connection: Transaction, session: LoggedIn, known: Known
 ) -> Response:
     mark = await the_board(request).mark("jobs")
-    return page(request, session, "job.html", mark=mark, **await _facts(connection, job_id, known))
+    shown = await _facts(connection, job_id, known, session)
+    return page(request, session, "job.html", mark=mark, **shown)
 
 
 @router.get("/facts", dependencies=READS)
@@ -50,7 +52,7 @@ async def facts(
     job_id: PathId, request: Request, connection: Transaction, session: LoggedIn, known: Known
 ) -> Response:
     """What changes of the page as the job goes on."""
-    shown = await _facts(connection, job_id, known)
+    shown = await _facts(connection, job_id, known, session)
     return Response(html(request, session, "job_facts.html", **shown), media_type="text/html")
 
 
@@ -138,9 +140,12 @@ def _settings(form: Form) -> dict[str, Any]:
     return values | {name: one(form, name) for name in ("queue", "title") if one(form, name)}
 
 
-async def _facts(connection: AsyncConnection, job_id: int, known: Estimates) -> dict[str, Any]:
+async def _facts(
+    connection: AsyncConnection, job_id: int, known: Estimates, session: LoggedIn
+) -> dict[str, Any]:
     [job] = estimated([await reading.get(connection, job_id)], known)
     failed = await tasks.page(connection, job_id, TaskState.FAILED, 0, FAILED_SHOWN)
     counts = job.tasks
     total = counts.waiting + counts.running + counts.done + counts.failed
-    return {"job": job, "failed": failed, "total": total}
+    edits = bool(await editable(connection, [job], session.caller))
+    return {"job": job, "failed": failed, "total": total, "edits": edits}

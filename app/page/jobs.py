@@ -10,12 +10,13 @@ from app.access import Right
 from app.caller import needs
 from app.db.engine import Transaction
 from app.fields import MAX_BIGINT
-from app.jobqueues.service import ROOT
-from app.jobqueues.store import id_of
+from app.jobqueues.service import NoSuchQueue, resolve
 from app.jobs import reading, service
-from app.jobs.schemas import Job, JobChange
+from app.jobs.allowed import editable
+from app.jobs.estimated import Known, estimated
+from app.jobs.schemas import JobChange
 from app.page import store
-from app.page.forms import Form, Sent, ids, made, number, one
+from app.page.forms import Form, Sent, ids, made, number, one, path_of
 from app.page.live import the_board
 from app.page.many import each
 from app.page.render import html, page
@@ -40,6 +41,7 @@ async def show(
     request: Request,
     connection: Transaction,
     session: LoggedIn,
+    known: Known,
     state: str = "",
     queue: Words = "",
     title: Words = "",
@@ -48,6 +50,8 @@ async def show(
     """The list; its filters are in its address, so that it can be kept and sent."""
     mark = await the_board(request).mark("jobs")
     shown = await _shown(connection, state, queue.strip(), title.strip(), before)
+    shown["editable"] = await editable(connection, shown["jobs"], session.caller)
+    shown["jobs"] = estimated(shown["jobs"], known)
     if "hx-request" in request.headers:
         return Response(html(request, session, "job_rows.html", **shown), media_type="text/html")
     return page(request, session, "jobs.html", mark=mark, states=list(JobState), **shown)
@@ -105,11 +109,9 @@ async def _shown(
     connection: AsyncConnection, state: str, queue: str, title: str, before: int
 ) -> dict[str, Any]:
     """The jobs of one page of the list, and the addresses of this and the next one."""
-    wanted = store.Wanted(
-        JobState(state) if state in list(JobState) else None,
-        await _queue_id(connection, queue),
-        title[:LONGEST],
-    )
+    queue_id, problem = await _queue_id(connection, path_of(queue))
+    known_state = JobState(state) if state in list(JobState) else None
+    wanted = store.Wanted(known_state, queue_id, title[:LONGEST])
     found = await store.job_ids(connection, wanted, before, A_PAGE + 1)
     jobs = await reading.get_all(connection, found[:A_PAGE])
     jobs.sort(key=lambda job: -job.id)
@@ -118,18 +120,22 @@ async def _shown(
     more = urlencode(kept | {"before": jobs[-1].id}) if len(found) > A_PAGE else None
     first = before == MAX_BIGINT
     here = urlencode(kept if first else kept | {"before": before})
-    return {"jobs": jobs, **filters, "more": more, "here": here, "first": first}
+    return {
+        "jobs": jobs,
+        **filters,
+        "problem": problem,
+        "below": path_of(queue).rstrip("/"),
+        "before": before,
+        "a_page": A_PAGE,
+        "more": more,
+        "here": here,
+        "first": first,
+    }
 
 
-async def _queue_id(connection: AsyncConnection, fullpath: str) -> int | None:
-    """None: any queue."""
-    if not fullpath or fullpath == ROOT:
-        return None
-    found = await id_of(connection, "/" + fullpath.strip("/"))
-    return NOBODYS if found is None else found
-
-
-def percent(job: Job) -> int:
-    counts = job.tasks
-    total = counts.waiting + counts.running + counts.done + counts.failed
-    return 100 * counts.done // total
+async def _queue_id(connection: AsyncConnection, fullpath: str) -> tuple[int | None, str | None]:
+    """The queue's id (None: any); and what is wrong where there is none."""
+    try:
+        return await resolve(connection, None, fullpath, "queue"), None
+    except NoSuchQueue as unknown:
+        return NOBODYS, unknown.detail

@@ -1,11 +1,12 @@
 """Logging in, with a token in a form, and out."""
 
+from contextlib import suppress
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import RedirectResponse
 
-from app.errors import AppError
+from app.errors import AppError, TooMany
 from app.page.forms import Sent, one
 from app.page.render import page
 from app.page.route import OpenRoute, PageRoute, the_sessions
@@ -18,9 +19,10 @@ Next = Annotated[str, Query()]
 
 @router.get("/login")
 async def show(request: Request, next: Next = "/") -> Response:  # noqa: A002  # as in its address
-    """The form; who is logged in goes on."""
-    if await the_sessions(request).of(request) is not None:
-        return _go(request, next)
+    """The form; who is logged in goes on. Whatever their cookie is, they may log in."""
+    with suppress(TooMany):
+        if await the_sessions(request).of(request) is not None:
+            return _go(request, next)
     return page(request, None, "login.html", next=next, problem=None)
 
 

@@ -3,7 +3,7 @@
 from fastapi import FastAPI
 from starlette.staticfiles import StaticFiles
 
-from app.page import agents, history, job, jobs, live, login, preview, queues, why
+from app.page import agents, history, job, jobs, live, login, nowhere, preview, queues, why
 from app.page.render import STATIC
 
 
@@ -12,5 +12,5 @@ def mount_page(app: FastAPI) -> None:
     app.mount("/static/page", StaticFiles(directory=STATIC), name="page-static")
     for rooms in (queues, preview, why, jobs, job, agents, history, live):
         app.include_router(rooms.router)
-    for router in (login.router, login.inside):
+    for router in (login.router, login.inside, nowhere.router):
         app.include_router(router)

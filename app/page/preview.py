@@ -9,6 +9,7 @@ from app.access import Right
 from app.caller import needs
 from app.errors import Invalid
 from app.fields import PathId, within
+from app.figures.picture import fullpath
 from app.jobqueues.schemas import JobQueueChange
 from app.jobqueues.service import JobQueueNotFound
 from app.page.forms import Sent, made
@@ -45,6 +46,7 @@ async def preview(
 ) -> Response:
     asked = made(JobQueueChange, settings_of(form))
     kept = await desk.look()
+    session.caller.must_stand()
     if queue_id not in kept.queues:
         raise JobQueueNotFound(f"there is no queue with id {queue_id}")
     entitlements: Entitlements = request.app.state.entitlements
@@ -62,11 +64,11 @@ async def _effects(
     settings = {name: value for name, value in values.items() if name in SETTINGS}
     before, after = await entitlements.tried(queue_id, settings)
     found = {
-        at: Effect(_path(kept, at), before.get(at, 0), after.get(at, 0))
+        at: Effect(fullpath(kept, kept.queues.get(at)), before.get(at, 0), after.get(at, 0))
         for at in before
         if at == queue_id or (at and before.get(at) != after.get(at))
     }
-    own = found.pop(queue_id, Effect(_path(kept, queue_id), 0, 0))
+    own = found.pop(queue_id, Effect(fullpath(kept, queue), 0, 0))
     return own, sorted(found.values(), key=lambda one: (-abs(one.after - one.now), one.name))
 
 
@@ -75,12 +77,3 @@ def _check(minimum: int | None, maximum: int | None) -> None:
         within(minimum, maximum)
     except ValueError as apart:
         raise Invalid(str(apart), field="minimum_agents") from apart
-
-
-def _path(kept: KeptFarm, queue_id: int) -> str:
-    names: list[str] = []
-    at = kept.queues.get(queue_id)
-    while at is not None and at.parent is not None:
-        names.append(kept.names.get(at.id, "…"))
-        at = at.parent
-    return "/" + "/".join(reversed(names))

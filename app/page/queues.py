@@ -12,6 +12,7 @@ from app.fields import PathId
 from app.figures import picture
 from app.figures.picture import QueueRow, QueueShape, parts
 from app.jobqueues import service
+from app.jobqueues.bounds import is_bound_to, may_change
 from app.jobqueues.schemas import JobQueueChange, JobQueueCreate
 from app.page.answers import changed
 from app.page.board import Board
@@ -19,7 +20,9 @@ from app.page.forms import Form, Sent, made, number, one
 from app.page.live import the_board
 from app.page.render import TEMPLATES, html, page
 from app.page.route import LoggedIn, PageRoute
+from app.scheduler.desk import Desk
 from app.scheduler.kept import KeptFarm
+from app.scheduler.router import AtTheDesk
 
 router = APIRouter(route_class=PageRoute, include_in_schema=False)
 
@@ -47,25 +50,27 @@ class Line:
 
 
 @router.get("/", dependencies=READS)
-async def show(request: Request, session: LoggedIn) -> Response:
+async def show(request: Request, desk: AtTheDesk, session: LoggedIn) -> Response:
     board = the_board(request)
     mark = await board.mark("queues")
-    lines = await _lines(request.app.state.desk.kept, board)
+    lines = await _lines(await _seen(desk, session), board)
     drawn = await _drawn(lines)
     return page(request, session, "queues.html", mark=mark, rows=drawn, total=len(lines) - 1)
 
 
 @router.get("/page/queues/rows", dependencies=READS)
-async def rows(request: Request) -> Response:
+async def rows(request: Request, desk: AtTheDesk, session: LoggedIn) -> Response:
     """The rows alone, for a page whose tree has another shape by now."""
-    lines = await _lines(request.app.state.desk.kept, the_board(request))
+    lines = await _lines(await _seen(desk, session), the_board(request))
     return Response(await _drawn(lines), media_type="text/html")
 
 
 @router.get("/page/queues/0", dependencies=READS)
-async def root_panel(request: Request, session: LoggedIn) -> Response:
+async def root_panel(request: Request, connection: Transaction, session: LoggedIn) -> Response:
     """What may be done at the top level."""
-    return Response(html(request, session, "queue.html", queue=None), media_type="text/html")
+    edits = await may_change(connection, session.caller, None)
+    shown = html(request, session, "queue.html", queue=None, edits=edits, fixed=True)
+    return Response(shown, media_type="text/html")
 
 
 @router.get("/page/queues/{queue_id}", dependencies=READS)
@@ -73,8 +78,12 @@ async def panel(
     queue_id: PathId, request: Request, connection: Transaction, session: LoggedIn
 ) -> Response:
     """One queue: what it is set to, and forms for who may change that."""
-    queue = await service.get(connection, queue_id)
-    return Response(html(request, session, "queue.html", queue=queue), media_type="text/html")
+    shown = {
+        "queue": await service.get(connection, queue_id),
+        "edits": await may_change(connection, session.caller, queue_id),
+        "fixed": is_bound_to(session.caller, queue_id),
+    }
+    return Response(html(request, session, "queue.html", **shown), media_type="text/html")
 
 
 @router.post("/page/queues", dependencies=EDITS)
@@ -143,6 +152,15 @@ def _parent(form: Form) -> dict[str, Any]:
     if "parent_id" in form:
         return {"parent_jobqueue_id": number(one(form, "parent_id")) or None}
     return {"parent": one(form, "parent")}
+
+
+async def _seen(desk: Desk, session: LoggedIn) -> KeptFarm | None:
+    """The farm as it is now, for who still may see it; None while it is read at first."""
+    if desk.kept is None:
+        return None
+    kept = await desk.look()
+    session.caller.must_stand()
+    return kept
 
 
 async def _lines(kept: KeptFarm | None, board: Board) -> list[Line]:

@@ -10,7 +10,7 @@ from fastapi.responses import HTMLResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from app import docs_pages
-from app.access import Right, may
+from app.access import Right
 from app.page.sessions import Session
 
 HERE = Path(__file__).parent
@@ -22,6 +22,12 @@ MINUTE, HOUR, DAY = 60, 3_600, 86_400
 def ago(moment: datetime | None) -> str:
     """3 s, 5 min, 2 h, 4 d: how long something is past, in a word."""
     return "" if moment is None else span((datetime.now(UTC) - moment).total_seconds())
+
+
+def ahead(moment: datetime) -> str:
+    """Any moment, in 3 s, in 5 min: how long something is to come."""
+    seconds = (moment - datetime.now(UTC)).total_seconds()
+    return f"in {span(seconds)}" if seconds >= 1 else "any moment"
 
 
 def span(seconds: float) -> str:
@@ -43,7 +49,7 @@ TEMPLATES = Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
-TEMPLATES.filters |= {"ago": ago, "span": span, "moment": moment}
+TEMPLATES.filters |= {"ago": ago, "ahead": ahead, "span": span, "moment": moment}
 # Half of a million would be sent as digits that nobody reads.
 TEMPLATES.filters["number"] = lambda number: f"{number:,}".replace(",", "\N{NARROW NO-BREAK SPACE}")
 
@@ -80,6 +86,4 @@ def _rights(session: Session | None) -> frozenset[str]:
     """Names of the rights, for templates: EDIT_QUEUES, EDIT_JOBS and the like."""
     if session is None:
         return frozenset()
-    caller = session.caller
-    bound = caller.job_queue_id is not None
-    return frozenset(right.name for right in Right if may(caller.role, right, bound=bound))
+    return frozenset(right.name for right in Right if session.caller.has(right))

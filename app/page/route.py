@@ -62,7 +62,7 @@ class OpenRoute(GuardedRoute):
                     must_be_from_here(request)
                 await self.admit(request)
                 response = await handle(request)
-            except NotLoggedIn as refused:
+            except Unauthorized as refused:  # not logged in, or the token ended in the middle
                 response = await _to_login(request, refused)
             except Exception as failed:  # noqa: BLE001  # whatever it is, it has its answer
                 response = await _told(request, failed)
@@ -124,7 +124,7 @@ def is_of_script(request: Request) -> bool:
     return "hx-request" in request.headers or "json" in request.headers.get("accept", "")
 
 
-async def _to_login(request: Request, refused: NotLoggedIn) -> Response:
+async def _to_login(request: Request, refused: Unauthorized) -> Response:
     root: str = request.scope.get("root_path", "").rstrip("/")
     where = f"{root}/page/login"
     if request.method == "GET" and not is_of_script(request):

@@ -9,6 +9,8 @@ import hashlib
 import secrets
 import time
 from collections import OrderedDict
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 from weakref import WeakSet
@@ -17,11 +19,12 @@ from sqlalchemy import RowMapping
 from sqlalchemy.ext.asyncio import AsyncEngine
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.types import Scope
 
 from app.access import Right, holders, may
 from app.caller import Caller
 from app.errors import Forbidden
-from app.gate import Gate
+from app.gate import Gate, address_of
 from app.page import session_store as store
 from app.settings import Settings
 from app.tokens import secret
@@ -32,6 +35,8 @@ NAME = "farmqueue_session"
 SECRET_BYTES = 32
 HOUR = 3_600
 MOST_SEEN = 5_000
+# Cookies never seen of one address that wait at a time, once it sent too many wrong ones.
+MOST_WAITING = 20
 
 
 class NotForThePage(Forbidden):
@@ -56,6 +61,14 @@ class Session:
 
 
 @dataclass(slots=True, eq=False)
+class Line:
+    """Those of one address that wait, one behind the other."""
+
+    first: asyncio.Lock = field(default_factory=asyncio.Lock)
+    waiting: int = 0
+
+
+@dataclass(slots=True, eq=False)
 class Sessions:
     """The sessions of the farm, as this process asks for them."""
 
@@ -64,6 +77,7 @@ class Sessions:
     gate: Gate
     _living: WeakSet[Session] = field(default_factory=WeakSet)
     _seen: OrderedDict[bytes, None] = field(default_factory=OrderedDict)
+    _lines: dict[str, Line] = field(default_factory=dict)
     _one_of_many: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def begin(self, request: Request, token: str, response: Response) -> Caller:
@@ -83,6 +97,7 @@ class Sessions:
         async with engine.begin() as connection:
             token_digest = secret.digest(token)
             await store.add(connection, _digest(cookie), caller.token_id, token_digest, seconds)
+        self._remember(_digest(cookie))
         response.set_cookie(value=cookie, max_age=int(seconds), **_cookie(request))
         return caller
 
@@ -100,13 +115,13 @@ class Sessions:
         response.delete_cookie(**_cookie(request))
 
     async def of(self, request: Request) -> Session | None:
-        """Who asks; None for nobody who is logged in."""
+        """Who asks; None for nobody who is logged in. Wrong cookies count as wrong tokens do."""
         cookie = _sent(request)
         if cookie is None:
             return None
         engine: AsyncEngine = request.app.state.engine
         digest = _digest(cookie)
-        row = await self._row(engine, digest)
+        row = await self._row(engine, digest, request.scope)
         if row is None:
             return None
         caller = await self._caller(engine, row["token_id"], row["token_digest"])
@@ -117,18 +132,39 @@ class Sessions:
         self._living.add(session)
         return session
 
-    async def _row(self, engine: AsyncEngine, digest: bytes) -> RowMapping | None:
-        """What is stored of it. Of cookies never seen one at a time: the pool is for others."""
+    async def _row(self, engine: AsyncEngine, digest: bytes, scope: Scope) -> RowMapping | None:
+        """What is stored of it; what never was seen has to stand in line."""
         if digest in self._seen:
             self._seen.move_to_end(digest)
             return await _stored(engine, digest)
-        async with self._one_of_many:
+        async with self._in_line(scope):
             row = await _stored(engine, digest)
-        if row is not None:
-            self._seen[digest] = None
-            if len(self._seen) > MOST_SEEN:
-                self._seen.popitem(last=False)
+        if row is None:
+            self.gate.count_wrong(scope)
+        else:
+            self._remember(digest)
         return row
+
+    @asynccontextmanager
+    async def _in_line(self, scope: Scope) -> AsyncIterator[None]:
+        """One at a time: the pool is for others. Addresses take turns, however many each sends."""
+        address = address_of(scope)
+        line = self._lines.setdefault(address, Line())
+        if line.waiting >= MOST_WAITING and self.gate.is_over(scope):
+            self.gate.count_wrong(scope)
+        line.waiting += 1
+        try:
+            async with line.first, self._one_of_many:
+                yield
+        finally:
+            line.waiting -= 1
+            if not line.waiting:
+                del self._lines[address]
+
+    def _remember(self, digest: bytes) -> None:
+        self._seen[digest] = None
+        if len(self._seen) > MOST_SEEN:
+            self._seen.popitem(last=False)
 
     async def _caller(
         self, engine: AsyncEngine, token_id: int | None, digest: bytes

@@ -36,10 +36,12 @@ async def job(
 @router.get("/queues/{queue_id}/why")
 async def queue(queue_id: PathId, request: Request, desk: AtTheDesk, session: LoggedIn) -> Response:
     why = await service.queue(desk, queue_id, None)
+    session.caller.must_stand()
     return Response(html(request, session, "why.html", why=why), media_type="text/html")
 
 
 @router.get("/agents/{agent_id}/why")
 async def agent(agent_id: UUID, request: Request, desk: AtTheDesk, session: LoggedIn) -> Response:
     why = await service.agent(desk, agent_id)
+    session.caller.must_stand()
     return Response(html(request, session, "why.html", why=why), media_type="text/html")

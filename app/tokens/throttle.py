@@ -20,7 +20,7 @@ class Throttle:
 
     def failed(self, address: str) -> int:
         """Count a failure; seconds to wait, 0 where it is not one too many."""
-        address, now = _site(address), self._clock()
+        address, now = site(address), self._clock()
         since, count = self._now(address, now)
         self._failures[address] = since, count + 1
         self._failures.move_to_end(address)
@@ -30,14 +30,14 @@ class Throttle:
 
     def is_over(self, address: str) -> bool:
         """Whether one more failure would be one too many."""
-        return self._now(_site(address), self._clock())[1] >= self._most
+        return self._now(site(address), self._clock())[1] >= self._most
 
     def _now(self, address: str, now: float) -> tuple[float, int]:
         since, count = self._failures.get(address, (now, 0))
         return (now, 0) if now - since >= WINDOW else (since, count)
 
 
-def _site(address: str) -> str:
+def site(address: str) -> str:
     """An IPv6 host may take any address of its network of 64 bits: that is what is counted."""
     if ":" not in address:
         return address

@@ -10,6 +10,7 @@ from fastapi import FastAPI
 from app.figures import store
 from app.figures.keeping import keep, together
 from app.figures.service import MOST_QUEUES
+from app.plan.entitlements import Entitlements
 from tests.farm import Farm
 from tests.figures.past import remember
 
@@ -47,6 +48,28 @@ async def test_a_minute_is_written_once_whoever_is_at_it(
     assert (row["seconds"], row["whole"], row["working"]) == (60, True, "1")
     assert json.loads(row["queues"]) == {"0": [1, 1, 8], str(films): [1, 1, 8]}
     assert len({found["at"] for found in await rows(database)}) == len(await rows(database))
+
+
+async def test_what_queues_are_entitled_to_is_null_where_it_is_not_known_yet(
+    farm: Farm, app: FastAPI, database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await farm.job("shot", tasks=9)
+    monkeypatch.setattr(Entitlements, "now", lambda _: {})
+    await write(app)
+    [row, *_] = await rows(database)
+    assert json.loads(row["queues"]) == {"0": [0, None, 9]}
+    [point, *_] = (await farm.get("/history/figures"))["points"]
+    assert point["queues"] == {"0": {"assigned": 0, "entitled": None, "waiting": 9}}
+
+
+def test_a_mean_is_of_those_minutes_in_which_it_was_known() -> None:
+    others = dict.fromkeys(("tasks_done", "tasks_failed", "jobs_started", "history_id"), 0) | {
+        "agents": {}, "wait_seconds": 0.0, "longest_wait": 0.0,
+    }  # fmt: skip
+    told = [{"1": [4, None, 2], "2": [1, None, 0]}, {"1": [2, 6, 0]}, {"1": [0, 3, 1]}]
+    found = together(others | {"queues": queues} for queues in told)
+    assert found["queues"] == {"1": [2, 4.5, 1], "2": [0.33, 0, 0]}
+    assert together([others | {"queues": told[0]}])["queues"]["1"] == [4, None, 2]
 
 
 async def test_what_the_history_tells_is_counted_from_where_the_last_minute_ended(

@@ -6,6 +6,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
+import asyncpg
 import httpx
 from playwright.async_api import Page, async_playwright
 
@@ -35,7 +36,13 @@ async def choose_a_queue(page: Page) -> None:
     await page.wait_for_selector("#panel .edit")
 
 
+async def estimated(page: Page) -> None:
+    """They come seconds after the first look."""
+    await page.wait_for_selector("td.estimate:has-text('ahead'), td.estimate:has-text('done')")
+
+
 async def choose_a_task(page: Page) -> None:
+    await page.get_by_text("Position", exact=True).wait_for()
     await page.wait_for_selector("#where:not(:empty)")
     await page.locator("#frames").focus()
     for _ in range(FAILED_TASK):
@@ -62,7 +69,7 @@ FAILED_TASK = 3
 # Name, where it is, what is done there, and on what.
 PICTURES = [
     ("page-queues", "/", choose_a_queue, SCREEN),
-    ("page-jobs", "/page/jobs", nothing, SCREEN),
+    ("page-jobs", "/page/jobs", estimated, SCREEN),
     ("page-job", "/page/jobs/3", choose_a_task, SCREEN),
     ("page-agents", "/page/agents", choose_an_agent, SCREEN),
     ("page-history", "/page/history", plotted, SCREEN),
@@ -86,6 +93,12 @@ async def _take(url: str, database: str) -> None:
     async with httpx.AsyncClient(base_url=url, headers=AUTH, timeout=60) as client:
         await furnish(Farm(client), agents=26)
     await remember(database, waves=40)
+    connection = await asyncpg.connect(database.replace("+asyncpg", ""))
+    await connection.execute(
+        "UPDATE assignments SET started_at = ended_at - interval '10 min'"
+        " WHERE ended_at IS NOT NULL"
+    )
+    await connection.close()
     found = next(filter(None, map(shutil.which, BROWSERS)))
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=found, args=["--no-sandbox"])

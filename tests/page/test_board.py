@@ -86,6 +86,33 @@ async def test_what_changed_after_the_page_was_drawn_and_before_it_watched_is_to
     await stream.aclose()
 
 
+async def test_a_job_is_told_with_all_that_a_list_shows(board: Board, farm: Farm) -> None:
+    await farm.queue("/films/fx")
+    parent = await farm.job("sim", requeue=0)
+    job = await farm.job("shot", tasks=2, queue="/films", parents=[parent["id"]])
+    await farm.agent("a0")
+    stream = board.watch("jobs", await board.mark("jobs"), somebody())
+
+    async def becomes(*expected: object) -> None:
+        while True:
+            for row in await until(stream, "rows"):
+                if row[0] == job["id"] and row[7:] == [*expected]:
+                    return
+
+    waits = f"waits for job {parent['id']}"
+    await farm.patch(f"/jobs/{job['id']}", {"title": "shot 2"})
+    await becomes("shot 2", "/films", 0, waits)
+    await farm.set_job("shot", queue="/films/fx", priority=7)
+    await becomes("shot 2", "/films/fx", 7, waits)
+    await farm.set_queue("/films", name="shows")
+    await becomes("shot 2", "/shows/fx", 7, waits)
+    await farm.assign("a0")
+    await farm.fail("a0")
+    await becomes("shot 2", "/shows/fx", 7, f"{waits}, which failed")
+    assert (await farm.see_job("shot"))["reason"] == f"{waits}, which failed"
+    await stream.aclose()
+
+
 async def test_agents_are_told_with_what_they_hold(board: Board, farm: Farm) -> None:
     await farm.agent("a0")
     await farm.job("shot", tasks=2, queue="/films", batch=2)

@@ -317,22 +317,3 @@ async def test_who_logs_out_is_at_the_login_and_back_does_not_help(stage: Stage)
         await expect(page.get_by_label("Token")).to_be_visible()
         await page.goto(f"{stage.url}/page/jobs")
         await expect(page.get_by_label("Token")).to_be_visible()
-
-
-async def test_the_history_is_plotted_with_who_changed_what_meanwhile(stage: Stage) -> None:
-    await remember(stage.database)
-    await stage.farm.queue("/history", weight=3)
-    await stage.farm.set_queue("/history", weight=4)
-    async with stage.window() as page:
-        await page.goto(f"{stage.url}/page/history")
-        await expect(page.locator(".plot canvas")).to_have_count(4)
-        await expect(page.locator("#plot-tasks")).to_have_attribute(
-            "aria-label", re.compile(r"Tasks a minute\. Last: done [1-9]")
-        )
-        change = page.locator(".changes tr", has_text="/history").first
-        await expect(change).to_contain_text("weight 3 → 4")
-        await page.get_by_role("textbox", name="Queue").fill("/films")
-        await page.get_by_role("button", name="Show").click()
-        await expect(page.locator("#plot-queues")).to_have_attribute(
-            "aria-label", re.compile("/films/fjord")
-        )

@@ -261,6 +261,35 @@ async def test_an_error_is_a_page_for_the_address_bar_and_a_problem_for_scripts(
     assert (told.status_code, told.json()["code"]) == (404, "job_not_found")
 
 
+@pytest.mark.parametrize("path", ["/page/nope", "/page/jobs/1/nope", "/page/"])
+async def test_what_is_no_page_is_told_by_one(guest: Visitor, path: str) -> None:
+    await guest.log_in(ADMIN_TOKEN)
+    answer = await guest.client.get(path, follow_redirects=True)
+    assert (answer.status_code, "there is no such page" in answer.text) == (404, True)
+    assert answer.headers["content-type"].startswith("text/html")
+    assert answer.headers["cache-control"] == "no-store"
+
+
+@pytest.mark.parametrize("path", ["/page/jobs/?state=done", "/page/agents/"])
+async def test_a_slash_too_many_leads_to_the_page(guest: Visitor, path: str) -> None:
+    await guest.log_in(ADMIN_TOKEN)
+    answer = await guest.get(path)
+    plain = path.replace("/?", "?").rstrip("/")
+    assert (answer.status_code, answer.headers["location"]) == (307, plain)
+
+
+@pytest.mark.parametrize("page", ["jobs", "history"])
+@pytest.mark.parametrize("written", ["/nope", "nope/"])
+async def test_a_queue_that_is_not_there_is_told_on_every_page_that_asks_for_one(
+    guest: Visitor, page: str, written: str
+) -> None:
+    await guest.log_in(ADMIN_TOKEN)
+    assert "there is no queue" not in await guest.read(f"/page/{page}")
+    text = await guest.read(f"/page/{page}?queue={written}")
+    assert 'role="alert">there is no queue /nope</p>' in text
+    assert f'name="queue" value="{written}"' in text
+
+
 async def test_cookies_that_nobody_has_are_looked_up_one_at_a_time(
     app: FastAPI, guest: Visitor, monkeypatch: pytest.MonkeyPatch
 ) -> None:

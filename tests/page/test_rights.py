@@ -1,5 +1,6 @@
 """The page does for each what the API does for their token, and nothing else."""
 
+import re
 from collections.abc import Iterator
 
 import pytest
@@ -62,6 +63,8 @@ MAY: dict[str, set[str]] = {
 # A stream has no end to wait for: its rights have a test of their own.
 STREAMS = {"GET /page/live/{topic}"}
 OPEN = {"GET /page/login", "POST /page/login"}
+# What is no page; it is for who is logged in as well.
+NOWHERE = {"GET /page/{rest:path}"}
 
 FORMS = {
     "POST /page/queues": {"name": "new", "parent": "/films"},
@@ -86,7 +89,7 @@ def routes() -> Iterator[str]:
 
 
 def test_every_route_of_the_page_is_in_the_matrix() -> None:
-    assert sorted(routes()) == sorted(MAY.keys() | STREAMS | OPEN)
+    assert sorted(routes()) == sorted(MAY.keys() | STREAMS | OPEN | NOWHERE)
 
 
 class Place:
@@ -151,7 +154,7 @@ async def test_each_may_what_their_token_may(place: Place, who: str) -> None:
 
 async def test_nobody_does_anything_who_is_not_logged_in(place: Place) -> None:
     guest = visitor(place.app)
-    for route in [*in_turn(), "GET /page/live/jobs"]:
+    for route in [*in_turn(), "GET /page/live/jobs", "GET /page/nope"]:
         assert await place.call(guest, route) == (401, "not_logged_in"), route
 
 
@@ -203,6 +206,64 @@ async def test_who_may_only_look_sees_nothing_to_change(place: Place) -> None:
         text = await guest.read(path.format(**place.path))
         assert text.count("hx-post=") == text.count("/page/logout"), path
         assert "data-edit" not in text
+
+
+async def offered(guest: Visitor, path: str) -> set[str]:
+    """What can be done on a page, by the last part of where it is sent to."""
+    sent = re.findall(r'hx-post="([^"]*)"', await guest.read(path))
+    return {address.rpartition("/")[2] for address in sent} - {"logout"}
+
+
+JOBS_OWN = {"pause", "rerun", "delete"}
+
+
+@pytest.mark.parametrize("who", ["submitter", "bound", "other submitter", "operator"])
+async def test_a_job_offers_what_its_reader_may_do_to_it_and_nothing_else(
+    place: Place, who: str
+) -> None:
+    away = (await place.farm.job("away", queue="/elsewhere"))["id"]
+    guest = visitor(place.app)
+    await guest.log_in(place.tokens[who])
+    listed = re.findall(r'name="id" value="(\d+)"', await guest.read("/page/jobs"))
+    for job_id in (place.path["job_id"], away):
+        answer = await guest.post(f"/page/jobs/{job_id}/resume")
+        may = answer.status_code == 204
+        assert may or answer.status_code == 403
+        for part in ("", "/facts"):
+            found = await offered(guest, f"/page/jobs/{job_id}{part}")
+            # Settings are sent to the job itself.
+            wanted = JOBS_OWN | ({str(job_id)} if part == "" else set()) if may else set()
+            assert found == wanted, (job_id, part)
+        assert (str(job_id) in listed) is may
+    assert ('id="all" aria-label="Choose all" hidden' in await guest.read("/page/jobs")) is (
+        not listed
+    )
+
+
+async def test_an_operator_of_a_queue_is_offered_what_is_in_it(place: Place) -> None:
+    guest = visitor(place.app)
+    await guest.log_in(place.tokens["bound"])
+    films, inner, elsewhere = (
+        place.farm.queues[one] for one in ("/films", "/films/inner", "/elsewhere")
+    )
+    own = {"pause", "preview", "queues"}
+    assert await offered(guest, f"/page/queues/{films}") == own | {str(films)}
+    assert 'name="name" value=' not in await guest.read(f"/page/queues/{films}")
+    assert await offered(guest, f"/page/queues/{inner}") == own | {str(inner), "delete", "move"}
+    assert 'name="name" value="inner"' in await guest.read(f"/page/queues/{inner}")
+    for path in (f"/page/queues/{elsewhere}", "/page/queues/0", "/page/agents"):
+        assert await offered(guest, path) == set(), path
+    assert "New queue" not in await guest.read("/page/queues/0")
+    assert f'data-edit="{films}"' in await guest.read("/")
+
+
+@pytest.mark.parametrize("who", ["submitter", "viewer"])
+async def test_who_may_change_no_queue_is_offered_none(place: Place, who: str) -> None:
+    guest = visitor(place.app)
+    await guest.log_in(place.tokens[who])
+    for path in ("/page/queues/{queue_id}", "/page/queues/0", "/page/agents"):
+        assert await offered(guest, path.format(**place.path)) == set()
+    assert "data-edit" not in await guest.read("/")
 
 
 async def test_what_is_done_here_is_in_the_history_under_the_name_of_the_token(

@@ -47,6 +47,10 @@ class Visitor:
         return told
 
 
-def visitor(app: FastAPI, base: str = "http://farm", root_path: str = "") -> Visitor:
-    transport = httpx.ASGITransport(app, raise_app_exceptions=False, root_path=root_path)
+def visitor(
+    app: FastAPI, base: str = "http://farm", root_path: str = "", address: str = "127.0.0.1"
+) -> Visitor:
+    transport = httpx.ASGITransport(
+        app, raise_app_exceptions=False, root_path=root_path, client=(address, 123)
+    )
     return Visitor(httpx.AsyncClient(transport=transport, base_url=base))

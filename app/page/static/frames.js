@@ -84,6 +84,8 @@
   const again = farm.calm(1500, () => {
     if (!document.hidden) { htmx.trigger(facts, "refresh"); load(); if (chosen !== null) show(); }
   });
+  // An estimate comes seconds after it was first asked for.
+  farm.regularly(3, 30, () => { if (!facts.querySelector(".s-done, .s-failed")) htmx.trigger(facts, "refresh"); });
   document.addEventListener("htmx:afterSwap", (event) => { if (event.target === facts) bar(); });
   document.addEventListener("done", again);
   bar();

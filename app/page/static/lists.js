@@ -14,23 +14,26 @@
     if (found.textContent !== state) { found.textContent = state; found.className = `chip s-${state}`; }
   }
 
-  // [id, state, waiting, running, failed, undone, assigned]
-  function job([id, state, waiting, running, failed, undone, assigned]) {
-    const at = row(id);
-    if (!at) return;
+  // [id, state, waiting, running, failed, undone, assigned, title, queue, priority, reason]
+  function job(at, [, state, waiting, running, failed, undone, assigned, title, queue, priority, reason]) {
     const total = Number(at.dataset.total), done = total - undone;
     at.dataset.t = `${waiting},${running},${done},${failed}`;
     chip(at, state);
+    const link = at.querySelector("td.title a"), place = at.querySelector("td.queue");
+    const moved = place.textContent !== queue;
+    put(link, title); link.title = title;
+    put(place, queue); place.title = queue;
     put(at.querySelector("td.done"), `${Math.floor((100 * done) / total)} %`);
     put(at.querySelector("td.failed"), failed ? String(failed) : "");
     put(at.querySelector("td.agents"), assigned ? String(assigned) : "");
+    put(at.querySelector("td.prio"), String(priority));
+    put(at.querySelector("td.reason"), reason || "");
     parts(at);
+    return moved; // who may change it may be others now
   }
 
   // [id, state, job, title, tasks]
-  function agent([id, state, jobId, title, tasks]) {
-    const at = row(id);
-    if (!at) return;
+  function agent(at, [, state, jobId, title, tasks]) {
     chip(at, state);
     const cell = at.querySelector(".work");
     if (jobId === null) { cell.replaceChildren(); return; }
@@ -38,6 +41,25 @@
     link.href = `${farm.root}/page/jobs/${jobId}`;
     link.textContent = title || `job ${jobId}`;
     cell.replaceChildren(link, ` × ${tasks}`);
+  }
+
+  // Whether a row belongs on this page of the list, as far as it says.
+  const shown = table.dataset;
+  function belongsHere([id, state, , , , , , title, queue]) {
+    if (shown.state && state !== shown.state) return false;
+    if (shown.topic !== "jobs") return Boolean(shown.state) || Boolean(row(id));
+    const full = body.rows.length >= Number(shown.page);
+    return (!shown.title || title.toLowerCase().includes(shown.title.toLowerCase()))
+      && (!shown.queue || queue === shown.queue || queue.startsWith(`${shown.queue}/`))
+      && (!shown.before || id < Number(shown.before))
+      && (!full || id >= Number(body.rows[body.rows.length - 1].dataset.id));
+  }
+  const draw = { jobs: job, agents: agent }[shown.topic];
+  // True: the list is another one now.
+  function update(change) {
+    const at = row(change[0]);
+    const other = at ? draw(at, change) : false;
+    return other || Boolean(at) !== belongsHere(change);
   }
 
   function parts(at) { farm.parts(at.querySelector(".parts"), at.dataset.t); }
@@ -48,7 +70,7 @@
     const bulk = document.getElementById("bulk-bar");
     if (bulk) bulk.hidden = number === 0;
     if (chosen) chosen.textContent = number ? `${number} chosen` : "none chosen";
-    if (all) { all.checked = number > 0 && number === boxes.length; all.indeterminate = number > 0 && number < boxes.length; }
+    if (all) { all.hidden = boxes.length === 0; all.checked = number > 0 && number === boxes.length; all.indeterminate = number > 0 && number < boxes.length; }
   }
 
   function drawn(kept) {
@@ -82,13 +104,15 @@
   const refresh = farm.calm(2000, () => htmx.trigger(body, "refresh"));
   document.addEventListener("done", refresh);
   drawn(kept);
-  const update = { jobs: job, agents: agent }[table.dataset.topic];
-  farm.live(table.dataset.topic, table.dataset.since, {
-    rows: (rows) => rows.forEach(update),
+  // Jobs that are over are not told of, but that they are gone from those that are not.
+  const over = ["done", "failed"].includes(shown.state);
+  farm.live(shown.topic, shown.since, {
+    rows: (rows) => { if (rows.filter(update).length) refresh(); },
     stale: (change) => {
-      const mine = (change.gone || []).some((id) => row(id));
-      if (mine || !("gone" in change || "new" in change) || (change.new && table.dataset.first)) refresh();
+      const mine = (change.gone || []).some((id) => over || row(id));
+      if (mine || !("gone" in change || "new" in change) || (change.new && shown.first)) refresh();
     },
   });
-  if (table.dataset.every) setInterval(() => { if (!document.hidden) refresh(); }, 1000 * Number(table.dataset.every));
+  const expects = () => shown.topic !== "jobs" || body.querySelector(".s-queued, .s-running, .s-paused");
+  farm.regularly(Number(shown.soon), Number(shown.every), () => { if (expects()) refresh(); });
 })();

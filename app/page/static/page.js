@@ -97,6 +97,17 @@ const farm = (() => {
     };
   }
 
+  // Now and then while somebody looks, at first sooner.
+  function regularly(first, seconds, work) {
+    let wait = first;
+    function run() {
+      if (!document.hidden) work();
+      wait = Math.min(2 * wait, seconds);
+      setTimeout(run, 1000 * wait);
+    }
+    setTimeout(run, 1000 * wait);
+  }
+
   // --- the panel beside a list ---
 
   const panel = document.getElementById("panel");
@@ -138,5 +149,5 @@ const farm = (() => {
 
   for (const time of document.querySelectorAll("time")) time.title = new Date(time.dateTime).toLocaleString();
 
-  return { root, say, number, span, live, calm, open, close, refused, parts };
+  return { root, say, number, span, live, calm, regularly, open, close, refused, parts };
 })();

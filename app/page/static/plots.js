@@ -6,7 +6,7 @@
   const none = document.getElementById("none");
   const style = getComputedStyle(document.documentElement);
   const ink = (name) => style.getPropertyValue(`--${name}`).trim();
-  const COLOURS = ["#2f78b7", "#4b8f6a", "#c4843a", "#7a4fb0", "#b0506b", "#3f9aa0", "#8a7d2c", "#6674c9", "#a0653f", "#5c8a2f", "#9a5fa5", "#708090"];
+  const COLOURS = ["#2f78b7", "#4b8f6a", "#c4843a", "#7a4fb0", "#b0506b", "#3f9aa0", "#8a7d2c", "#6674c9", "#a0653f", "#5c8a2f", "#9a5fa5", "#5f6fae"], OTHERS = "#8b929b";
   const drawn = [];
 
   function marks(changes) {
@@ -39,7 +39,10 @@
       ...extra,
     }, data, at);
     drawn.push([made, at]);
-    const last = series.map((one, place) => `${one.label} ${Math.round(one.value ? one.value(made, one.raw ? one.raw[one.raw.length - 1] : data[place + 1][data[0].length - 1]) : data[place + 1][data[0].length - 1] ?? 0)}`);
+    const last = series.map((one, place) => {
+      const value = (one.raw || data[place + 1]).at(-1);
+      return `${one.label} ${value === null ? "not known" : Math.round(value)}`;
+    });
     at.setAttribute("aria-label", `${document.getElementById(`c-${name}`).textContent}. Last: ${last.join(", ")}.`);
     at.removeAttribute("aria-labelledby");
   }
@@ -50,15 +53,20 @@
     const x = told.points.map((one) => Date.parse(one.at) / 1000);
     if (x.length < 2) { none.textContent = "Figures are written once a minute: come back in a few minutes."; return; }
     const ids = Object.keys(told.names);
-    const own = told.points.some((one) => one.queues[0]) && "0" in told.names ? "0" : ids[0];
+    const own = ids.reduce((top, id) => (told.names[id].length < told.names[top].length ? id : top));
     const below = ids.filter((id) => id !== own && told.points.some((one) => one.queues[id]));
     const layers = below.length ? below : [own];
     const of = (id, name) => told.points.map((one) => (one.queues[id] ? one.queues[id][name] : 0));
     const raw = layers.map((id) => of(id, "assigned"));
+    // What is right in the queue, and in the children that are not among the busiest.
+    const others = of(own, "assigned").map((all, i) => raw.reduce((left, one) => left - one[i], all)).map((left) => (left < 0.1 ? 0 : left)); // means are rounded
+    const names = layers.map((id) => told.names[id]);
+    if (others.some(Boolean)) { raw.push(others); names.push("others"); }
     const sums = [];
     raw.forEach((values, place) => sums.push(values.map((value, i) => value + (place ? sums[place - 1][i] : 0))));
-    const stacked = layers.map((id, place) => line(told.names[id], COLOURS[place % COLOURS.length], {
-      fill: `color-mix(in srgb, ${COLOURS[place % COLOURS.length]} 55%, ${ink("surface")})`, raw: raw[place], value: (u, value, s, i) => (i === undefined ? value : i === null ? "–" : raw[place][i]),
+    const colour = (place) => (place === layers.length ? OTHERS : COLOURS[place % COLOURS.length]);
+    const stacked = raw.map((_, place) => line(names[place], colour(place), {
+      fill: `color-mix(in srgb, ${colour(place)} 55%, ${ink("surface")})`, raw: raw[place], value: (u, value, s, i) => (i === undefined ? value : i === null ? "–" : raw[place][i]),
     }));
     const entitled = line("entitled", ink("ink"), { dash: [6, 4] });
     plot("queues", told, [x, ...sums.slice().reverse(), of(own, "entitled")], [...stacked.slice().reverse(), entitled]);

@@ -131,7 +131,7 @@
   function openPanel(row) { focusable(row); farm.open(`/page/queues/${row.dataset.id}`, row).then(offerPaths); }
   function offerPaths() {
     const list = document.getElementById("paths");
-    if (list) list.replaceChildren(...[...rows.values()].map((row) => new Option(row.dataset.path, row.dataset.path)));
+    if (list) list.replaceChildren(...[...rows.values()].filter(mine).map((row) => new Option(row.dataset.path, row.dataset.path)));
   }
 
   const keys = {
@@ -161,9 +161,15 @@
   // --- dragging a queue onto another ---
 
   let dragged = null;
+  // What may be changed: all, or what is in or below the queue that the token is bound to.
+  const top = tree.dataset.edit || "0";
+  function mine(row) {
+    for (let at = row; at; at = rows.get(at.dataset.parent)) if (at.dataset.id === top) return true;
+    return false;
+  }
   if ("edit" in tree.dataset) body.addEventListener("pointerover", (event) => {
     const row = event.target.closest("tr");
-    if (row && row.dataset.id !== "0") row.draggable = true;
+    if (row) row.draggable = mine(row) && row.dataset.id !== top;
   });
   const over = (row) => { for (const old of body.querySelectorAll(".target")) old.classList.remove("target"); if (row) row.classList.add("target"); };
   body.addEventListener("dragstart", (event) => {
@@ -173,7 +179,7 @@
   });
   body.addEventListener("dragover", (event) => {
     const row = event.target.closest("tr");
-    if (!dragged || !row || row === dragged) return;
+    if (!dragged || !row || row === dragged || !mine(row)) return;
     event.preventDefault();
     over(row);
   });
