@@ -122,7 +122,7 @@ class Gate:
         engine = scope["app"].state.engine
         if not self.is_over(scope):
             return await self._known.look_up(engine, parsed)
-        async with self._one_of.setdefault(_address(scope), asyncio.Lock()):
+        async with self._one_of.setdefault(address_of(scope), asyncio.Lock()):
             return self._known.find(parsed) or await self._known.look_up(engine, parsed)
 
 
