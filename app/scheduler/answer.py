@@ -1,10 +1,10 @@
 """An assignment as its agent is told of it."""
 
 from collections.abc import Mapping
-from datetime import datetime
 
 from app.policy.frames import parse, plain_number
 from app.policy.task_ids import task_id
+from app.scheduler import leases
 from app.scheduler.kept import Holding, KeptFarm
 from app.scheduler.schemas import AssignedTask, Assignment
 from app.settings import Settings
@@ -15,12 +15,8 @@ def answer(
     settings: Settings,
     holding: Holding,
     attempts: Mapping[int, int],
-    now: datetime,
 ) -> Assignment:
-    """The unfinished tasks (ordinal: its attempt) of what the agent holds, and has a lease for.
-
-    `now` is the database's, as the lease is.
-    """
+    """The unfinished tasks (ordinal: its attempt) of what the agent holds, and has a lease for."""
     lease = kept.agents[holding.agent_id].lease
     assert lease is not None
     job = kept.jobs[holding.job_id].job
@@ -29,7 +25,7 @@ def answer(
         id=holding.id,
         agent_id=holding.agent_id,
         lease_expires_at=lease.until,
-        lease_seconds=round((lease.until - now).total_seconds(), 3),
+        lease_seconds=leases.at_least(settings.lease_seconds),
         heartbeat_seconds=settings.heartbeat_seconds,
         job=kept.told[holding.job_id],
         tasks=[

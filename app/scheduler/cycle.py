@@ -4,7 +4,6 @@ import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -103,8 +102,8 @@ class Cycles:
             await _meanwhile(store.report(connection, said), lambda: self._pick(this))
         else:
             self._pick(this)
-        now = await self._write(connection, this)
-        await _meanwhile(connection.execute("COMMIT"), lambda: self._answer(this, now))
+        await self._write(connection, this)
+        await _meanwhile(connection.execute("COMMIT"), lambda: self._answer(this))
 
     async def refresh(self, connection: asyncpg.Connection) -> bool:
         """Take in what others did, with no lock; True if that may be work for those that wait."""
@@ -264,7 +263,7 @@ class Cycles:
             elif farm.standing & farm.kinds.met_by(agent.facts):
                 self._barred.add(agent.facts.id)
 
-    async def _write(self, connection: asyncpg.Connection, this: Round) -> datetime:
+    async def _write(self, connection: asyncpg.Connection, this: Round) -> None:
         """Write what was decided, and read what the answers need beside it."""
         grants = [
             (one.agent.facts.id, one.job_id, _array(one.ordinals), one.why) for one in this.grants
@@ -272,8 +271,8 @@ class Cycles:
         alive, began = self._alive(this), steady()
         rows = await store.decide(connection, grants, alive, _numbers(this))
         self.kept.wrote(rows[0]["transaction"])
-        now: datetime = rows[0]["now"]
-        leases.written(alive, self.kept.agents, self.settings.lease_seconds, now, began)
+        lease, now = self.settings.lease_seconds, rows[0]["now"]
+        leases.written(alive, self.kept.agents, lease, now, began)
         made = {row["agent_id"]: row for row in rows}
         for one in this.grants:
             row = made[one.agent.facts.id]
@@ -286,7 +285,6 @@ class Cycles:
         job_ids = [one.job_id for one in this.grants] + [held.job_id for held in this.held]
         if missing := self.kept.told.missing(job_ids):
             self.kept.told.add(await store.told(connection, missing))
-        return now
 
     def _alive(self, this: Round) -> list[leases.Alive]:
         """Agents that called, to be written; those that will wait may be silent meanwhile."""
@@ -303,12 +301,12 @@ class Cycles:
         working = (busy & this.working) | (this.alive - this.agents.keys())
         return list(leases.to_write(called, working, self.kept.agents))
 
-    def _answer(self, this: Round, now: datetime) -> None:
+    def _answer(self, this: Round) -> None:
         """Each agent that has work is told of it."""
         for assignment_id, attempts in this.attempts.items():
             holding = self.kept.held[assignment_id]
             of = this.outcomes if holding.agent_id in this.agents else this.over
-            of[holding.agent_id] = answer(self.kept, self.settings, holding, attempts, now)
+            of[holding.agent_id] = answer(self.kept, self.settings, holding, attempts)
         self.kept.told.make_room()
 
 

@@ -29,6 +29,11 @@ def to_write(
             yield one
 
 
+def at_least(lease_seconds: float) -> float:
+    """How long an agent that was just answered may count on its lease, by its own clock."""
+    return round(lease_seconds * (1 - AS_GOOD_AS_NEW), 3)
+
+
 def written(
     alive: Iterable[Alive],
     agents: Mapping[UUID, KeptAgent],

@@ -111,8 +111,8 @@ class Assignment(BaseModel):
     agent_id: UUID
     lease_expires_at: datetime = Field(description="By the database's clock; calls renew it")
     lease_seconds: float = Field(
-        description="What is left of the lease: 60 by default, less up to a twentieth where the "
-        "agent called just before"
+        description="What the agent may count on from now on: a twentieth less than a lease, "
+        "which is not written anew with every call"
     )
     heartbeat_seconds: float = Field(description="Call at least so often")
     job: AssignedJob

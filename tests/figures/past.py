@@ -13,7 +13,8 @@ SELECT $1::int, date_trunc('minute', clock_timestamp()) - make_interval(secs => 
         FROM (SELECT id FROM jobqueues UNION ALL SELECT 0) q
     ), 6 + round($3::int * (1 + sin(n / 6.0))), 1, 2, 30 + n % 7, 25 + n % 11, 0
 FROM generate_series(1, $2::int) n
-ON CONFLICT DO NOTHING
+ON CONFLICT (seconds, at) DO UPDATE SET agents = EXCLUDED.agents, queues = EXCLUDED.queues,
+    tasks_done = EXCLUDED.tasks_done, tasks_failed = EXCLUDED.tasks_failed
 """
 
 
