@@ -1,8 +1,9 @@
-"""Calls take turns: between two of them the process looks at what else has come.
+"""Polls take turns: between two of them the process looks at what else has come.
 
-When many agents call at once, a loop that serves all of them before it looks at the database's
-answer lets the database stand idle in the middle of a cycle, time after time. With one call at a
-time the cycle goes on at once, and calls are served while the database works.
+When many agents ask at once, a loop that serves all of them before it looks at the database's
+answer lets the database stand idle in the middle of a cycle, time after time. With one poll at a
+time the cycle goes on at once, and polls are served while the database works. All other calls go
+on without.
 """
 
 import asyncio
@@ -19,11 +20,11 @@ class Turns:
         self._leaving: Line = deque()
 
     async def come(self) -> None:
-        """Wait for the turn of a call that came."""
+        """Wait for the turn of a poll that came."""
         await self._stand_in(self._coming)
 
     async def leave(self) -> None:
-        """Wait for the turn of a call that has its answer."""
+        """Wait for the turn of a poll that has its answer."""
         await self._stand_in(self._leaving)
 
     async def _stand_in(self, line: Line) -> None:

@@ -1,9 +1,12 @@
-"""Calls take turns, one each time that the event loop comes round."""
+"""Polls take turns, one each time that the event loop comes round."""
 
 import asyncio
 from itertools import pairwise
 
+import pytest
+
 from app.turns import Turns
+from tests.farm import Farm
 
 
 class Clock:
@@ -53,3 +56,21 @@ async def test_who_has_its_answer_goes_before_all_that_come() -> None:
     await leaving
     assert not coming[-1].done()
     await asyncio.gather(*coming)
+
+
+async def test_people_do_not_stand_in_line_with_polls(
+    farm: Farm, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await farm.agent("a0")
+    turn = asyncio.Event()
+
+    async def wait(_: Turns) -> None:
+        await turn.wait()
+
+    monkeypatch.setattr(Turns, "come", wait)
+    poll = asyncio.create_task(farm.assign("a0"))
+    assert (await farm.get("/jobs"))["items"] == []
+    await farm.heartbeat("a0")
+    assert not poll.done()
+    turn.set()
+    assert await poll is None
