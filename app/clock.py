@@ -2,10 +2,9 @@
 
 import time
 
-# Elsewhere than on Linux what is called monotonic counts sleep as well, or there is nothing better.
-_STEADY = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+_COUNTS_SLEEP = hasattr(time, "CLOCK_BOOTTIME")  # elsewhere sleep may not count
 
 
 def steady() -> float:
-    """Seconds, from a moment of no meaning; nobody sets this clock."""
-    return time.clock_gettime(_STEADY)
+    """Seconds, from a moment of no meaning, by a clock that nobody sets."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME) if _COUNTS_SLEEP else time.monotonic()
