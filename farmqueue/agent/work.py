@@ -35,6 +35,7 @@ async def work(slot: Slot, held: Held) -> Dropped | None:
     dropped: Dropped | None = None
     try:
         async with asyncio.TaskGroup() as group:
+            await _be_sure_of_lease(slot, held)
             aside = [
                 group.create_task(_keep_lease(slot, held)),
                 group.create_task(_tell(slot, held)),
@@ -106,6 +107,17 @@ def _log(slot: Slot, held: Held, group: Group, error: str | None) -> None:
         frame=group[0]["frame"],
         error=error and error.partition("\n")[0],
     )
+
+
+async def _be_sure_of_lease(slot: Slot, held: Held) -> None:
+    """Begin nothing on a lease that may be over: a poll waits for longer than one lasts.
+
+    Raises Dropped.
+    """
+    if not held.lease.is_new():
+        await _renew(slot, held)
+    if held.lease.is_over():
+        raise LeaseRanOut("its lease ran out on the way: the service did not answer in time")
 
 
 async def _keep_lease(slot: Slot, held: Held) -> None:

@@ -51,6 +51,7 @@ class Farm:
     lease_seconds: float = FOREVER
     away: bool = False
     silent: bool = False  # accepts connections and says nothing
+    slow: dict[str, float] = field(default_factory=dict)  # of an answer, by "METHOD /path"
     refuse: dict[str, httpx.Response] = field(default_factory=dict)  # by "METHOD /path"
     answers: dict[str, Any] = field(default_factory=dict)  # by "METHOD /path"
     stop: list[int] = field(default_factory=list)
@@ -102,7 +103,9 @@ class Farm:
         async def handle(request: httpx.Request) -> httpx.Response:
             while self.silent:
                 await asyncio.sleep(0.01)
-            return self.handle(request)
+            answer = self.handle(request)
+            await asyncio.sleep(self.slow.get(f"{request.method} {request.url.path}", 0))
+            return answer
 
         return AsyncClient("http://farm", transport=httpx.MockTransport(handle))
 
