@@ -23,7 +23,7 @@ class Lease:
     grace: float
 
     def is_new(self) -> bool:
-        """Whether it was asked for a moment ago: not by a poll that waited, or whose way was long."""
+        """Whether it was asked for a moment ago, by no poll that waited or was long on its way."""
         return _now() - self.since <= self.heartbeat * _NEW
 
     def is_over(self) -> bool:

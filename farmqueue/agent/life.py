@@ -5,7 +5,7 @@ import logging
 import random
 from functools import partial
 
-from farmqueue.agent import lease, orphans
+from farmqueue.agent import attempts, lease, orphans
 from farmqueue.agent.held import Held
 from farmqueue.agent.membership import is_refused, register, renew_in_time
 from farmqueue.agent.patience import patiently
@@ -26,6 +26,7 @@ async def live(slot: Slot) -> None:
         if await orphans.end(slot.options.state_dir, slot.number, slot.options.grace):
             slot.say("ended what a killed agent had left running", level=logging.WARNING)
         await register(slot)
+        await attempts.own_up(slot)
         while True:
             await renew_in_time(slot)
             await _turn(slot)

@@ -5,7 +5,7 @@ import logging
 import random
 from functools import partial
 
-from farmqueue.agent import command, lease, orphans, process
+from farmqueue.agent import attempts, command, lease, orphans, process
 from farmqueue.agent.command import BadCommand, Group
 from farmqueue.agent.held import Held
 from farmqueue.agent.membership import is_refused, renew_in_time
@@ -86,6 +86,7 @@ async def _attempt(slot: Slot, held: Held, group: Group) -> str | None:
     except BadCommand as wrong:
         return str(wrong)
     place = slot.options.state_dir, slot.number
+    attempts.begin(*place, attempts.Cut(held.id, [task["id"] for task in group]))
     try:
         return await process.run(
             order,
@@ -95,6 +96,7 @@ async def _attempt(slot: Slot, held: Held, group: Group) -> str | None:
         )
     finally:
         orphans.forget(*place)
+        attempts.end(*place)
 
 
 def _log(slot: Slot, held: Held, group: Group, error: str | None) -> None:
