@@ -104,9 +104,9 @@ class Forbidden(AppError):
 
 
 class TooMany(AppError):
-    """Too many wrong tokens came from one address."""
+    """Too many wrong tokens, or cookies of no session, came from one address."""
 
-    status, code, title = 429, "too_many_failures", "Too many wrong tokens"
+    status, code, title = 429, "too_many_failures", "Too many failures"
 
     def __init__(self, detail: str, *, seconds: int) -> None:
         super().__init__(detail)
