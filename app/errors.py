@@ -13,20 +13,15 @@ from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, PendingRollbackError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 
+from app.passing import clashed, first_line, passes
 from app.request_id import SERVER_ERROR, present
 
 PROBLEM_JSON = "application/problem+json"
-
-# Connection lost or refused, transaction to be retried, lock not to be had, server going or too
-# busy; a table or column that is not there yet: the schema has to be migrated.
-PASSING_SQLSTATES = ("08", "28", "3D000", "40", "53", "55", "57", "42P01", "42703")
-
-# Of two transactions that met, the one that the server ended: all of it is undone.
-CLASHED_SQLSTATES = ("40001", "40P01")
 
 # Where a request's scope has the `Clash` of an attempt after which there will be another one.
 CLASH = "farmqueue.clash"
@@ -104,9 +99,9 @@ class Forbidden(AppError):
 
 
 class TooMany(AppError):
-    """Too many wrong tokens came from one address."""
+    """Too many wrong tokens, or cookies of no session, came from one address."""
 
-    status, code, title = 429, "too_many_failures", "Too many wrong tokens"
+    status, code, title = 429, "too_many_failures", "Too many failures"
 
     def __init__(self, detail: str, *, seconds: int) -> None:
         super().__init__(detail)
@@ -151,6 +146,14 @@ def retry_after() -> str:
     return str(random.randint(1, LONGEST_RETRY_SECONDS))  # noqa: S311
 
 
+class Answered(Exception):
+    """Something went wrong, and has its answer: raised still, so that nothing of it is stored."""
+
+    def __init__(self, response: Response) -> None:
+        super().__init__()
+        self.response = response
+
+
 def responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """OpenAPI entries for the errors that a route can give, beside those that every route can."""
     content = {PROBLEM_JSON: {"schema": {"$ref": "#/components/schemas/Problem"}}}
@@ -188,12 +191,14 @@ Handler = Callable[[Request, Exception], Awaitable[Response]]
 def _handlers() -> dict[type[Exception], Handler]:
     """By the most special kind that an error is of."""
     away = (
-        *(DBAPIError, PoolTimeout, OSError),
+        *(DBAPIError, PendingRollbackError, PoolTimeout, OSError),
         # Of the driver itself; the last for a connection that is cut between two statements.
         *(asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError),
     )
     return {
         AppError: _refusal,
+        Answered: _answered,
+        ClientDisconnect: _hung_up,
         HTTPException: _http,
         RequestValidationError: _validation,
         **dict.fromkeys(away, _database),
@@ -224,6 +229,16 @@ def _problem(
         media_type=PROBLEM_JSON,
         headers=headers,
     )
+
+
+async def _answered(_: Request, failed: Exception) -> Response:
+    assert isinstance(failed, Answered)
+    return failed.response
+
+
+async def _hung_up(_: Request, __: Exception) -> Response:
+    """The caller went before the body had come: nobody hears of it, and it is no fault."""
+    return _problem(400, "hung_up", "Hung up", "the connection ended before the body had come")
 
 
 async def _refusal(_: Request, refused: Exception) -> Response:
@@ -284,43 +299,13 @@ async def _database(request: Request, failed: Exception) -> Response:
     A connection may break between a commit and the word of it: only the server's own refusal says
     that nothing was stored.
     """
-    if not _passing(failed):
+    if not passes(failed):
         return await _unexpected(request, failed)
     if clashed(failed) and (clash := request.scope.get(CLASH)) is not None:
         clash.seen = True
-    log.warning("database_unavailable", path=request.url.path, error=str(failed).split("\n")[0])
+    log.warning("database_unavailable", path=request.url.path, error=first_line(failed))
     away = Unavailable("the database is away or busy: look whether it was stored, or try again")
     return await _refusal(request, away)
-
-
-def first_line(failed: Exception) -> str:
-    """What went wrong, for a log: what comes after may tell what somebody sent."""
-    return str(failed).split("\n")[0] or type(failed).__name__
-
-
-def clashed(failed: Exception) -> bool:
-    """Whether the server ended the transaction for another's sake, with all of it undone."""
-    return _sqlstate(_cause(failed)).startswith(CLASHED_SQLSTATES)
-
-
-def _cause(failed: Exception) -> BaseException:
-    return failed.orig if isinstance(failed, DBAPIError) and failed.orig else failed
-
-
-def _sqlstate(cause: BaseException) -> str:
-    return getattr(cause, "sqlstate", None) or ""
-
-
-def _passing(failed: Exception) -> bool:
-    """Whether the same statement may succeed later."""
-    cause = _cause(failed)
-    if isinstance(failed, DBAPIError) and failed.connection_invalidated:
-        return True
-    if isinstance(cause.__cause__, OSError):
-        return True
-    if isinstance(failed, DBAPIError | asyncpg.PostgresError):
-        return _sqlstate(cause).startswith(PASSING_SQLSTATES)
-    return True
 
 
 async def _unexpected(request: Request, failed: Exception) -> Response:

@@ -97,10 +97,12 @@ class Gate:
             self.count_wrong(scope)
             raise
 
-    def count_wrong(self, scope: Scope) -> None:
+    def count_wrong(
+        self, scope: Scope, of: str = "wrong tokens", instead: str = "try again"
+    ) -> None:
         """Count a wrong token, or session, against its address; refuse it if it is one too many."""
         if seconds := self._throttle.failed(address_of(scope)):
-            told = f"too many wrong tokens from this address: try again in {seconds} s"
+            told = f"too many {of} from this address: {instead} in {seconds} s"
             raise TooMany(told, seconds=seconds) from None
 
     def is_over(self, scope: Scope) -> bool:

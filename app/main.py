@@ -119,6 +119,7 @@ async def lifespan(app: Service) -> AsyncIterator[None]:
         asyncio.create_task(keep_for_ever(state.url, state.settings), name="keeper"),
         asyncio.create_task(state.figures.watch_for_ever(), name="figures"),
         asyncio.create_task(state.board.run(), name="board"),
+        asyncio.create_task(state.sessions.watch_for_ever(state.engine), name="sessions"),
         asyncio.create_task(
             keep_figures(state.engine, state.desk, state.entitlements), name="figures kept"
         ),

@@ -42,17 +42,13 @@ async def queue(
     jobqueue_id: PathId, desk: AtTheDesk, caller: Asking, agent_id: ThisAgent = None
 ) -> Explanation:
     """As for a job; where nothing in the queue can go out, what keeps the jobs in it."""
-    found = await service.queue(desk, jobqueue_id, agent_id)
-    caller.must_stand()
-    return found
+    return await service.queue(desk, caller, jobqueue_id, agent_id)
 
 
 @router.get("/agents/{agent_id}/explain", summary="Why an agent is idle, or what it gets")
 async def agent(agent_id: UUID, desk: AtTheDesk, caller: Asking) -> AgentExplanation:
     """What it works on; the job that it would get, with the walk; or what keeps it from each."""
-    found = await service.agent(desk, agent_id)
-    caller.must_stand()
-    return found
+    return await service.agent(desk, caller, agent_id)
 
 
 @router.get("/assignments/{assignment_id}/explain", summary="Why an assignment was made")

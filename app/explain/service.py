@@ -5,6 +5,7 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from app.caller import Caller
 from app.explain import store, words
 from app.explain.idle import nothing_for, of_agent
 from app.explain.names import Names, word
@@ -26,6 +27,7 @@ from app.policy.pick import pick
 from app.policy.states import JobState
 from app.policy.steps import Stood
 from app.scheduler.desk import Desk
+from app.scheduler.kept import KeptFarm
 from app.scheduler.refusals import AgentNotFound, AssignmentNotFound
 
 
@@ -41,20 +43,20 @@ async def job(
     return await _over(connection, job_id)
 
 
-async def queue(desk: Desk, queue_id: int, agent_id: UUID | None) -> Explanation:
+async def queue(desk: Desk, caller: Caller, queue_id: int, agent_id: UUID | None) -> Explanation:
     """Why a queue gets no agent, or not this one."""
     async with desk.engine.connect() as connection:
         ram = await store.ram(connection)
-    kept = await desk.look()
+    kept = await _seen(desk, caller)
     found = kept.queues.get(queue_id)
     if found is None:
         raise JobQueueNotFound(f"there is no queue with id {queue_id}")
     return explained(kept, found, agent_id, ram)
 
 
-async def agent(desk: Desk, agent_id: UUID) -> AgentExplanation:
+async def agent(desk: Desk, caller: Caller, agent_id: UUID) -> AgentExplanation:
     """What an agent works on, would get, or why it gets nothing."""
-    kept = await desk.look()
+    kept = await _seen(desk, caller)
     found = kept.agents.get(agent_id)
     if found is None:
         raise AgentNotFound.of(agent_id)
@@ -73,6 +75,13 @@ async def agent(desk: Desk, agent_id: UUID) -> AgentExplanation:
         gets=None if gets is None else names.node(gets),
         walk=[] if gets is None else steps_of(names, gets, found.facts),
     )
+
+
+async def _seen(desk: Desk, caller: Caller) -> KeptFarm:
+    """The farm as it is now; whose token ended by then hears nothing of it, not even a 404."""
+    kept = await desk.look()
+    caller.must_stand()
+    return kept
 
 
 async def assignment(connection: AsyncConnection, assignment_id: int) -> AssignmentExplanation:

@@ -16,7 +16,7 @@ from fastapi.responses import RedirectResponse
 from app import errors
 from app.caller import SCOPE, GuardedRoute
 from app.db.engine import CONFIRM
-from app.errors import Forbidden, Unauthorized
+from app.errors import Answered, Forbidden, Unauthorized
 from app.page.render import page
 from app.page.sessions import Session, Sessions
 from app.tokens.known import Known
@@ -63,11 +63,10 @@ class OpenRoute(GuardedRoute):
                 await self.admit(request)
                 response = await handle(request)
             except Unauthorized as refused:  # not logged in, or the token ended in the middle
-                response = await _to_login(request, refused)
-            except Exception as failed:  # noqa: BLE001  # whatever it is, it has its answer
-                response = await _told(request, failed)
-            response.headers.update(HEADERS)
-            return response
+                raise Answered(_dressed(await _to_login(request, refused))) from refused
+            except Exception as failed:  # whatever it is, it has its answer
+                raise Answered(_dressed(await _told(request, failed))) from failed
+            return _dressed(response)
 
         return handled
 
@@ -122,6 +121,11 @@ LoggedIn = Annotated[Session, Depends(_session)]
 def is_of_script(request: Request) -> bool:
     """Whether the page's scripts ask, rather than the address bar."""
     return "hx-request" in request.headers or "json" in request.headers.get("accept", "")
+
+
+def _dressed(response: Response) -> Response:
+    response.headers.update(HEADERS)
+    return response
 
 
 async def _to_login(request: Request, refused: Unauthorized) -> Response:

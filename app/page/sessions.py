@@ -15,7 +15,9 @@ from dataclasses import dataclass, field
 from typing import Any
 from weakref import WeakSet
 
+import structlog
 from sqlalchemy import RowMapping
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 from starlette.requests import Request
 from starlette.responses import Response
@@ -23,18 +25,24 @@ from starlette.types import Scope
 
 from app.access import Right, holders, may
 from app.caller import Caller
+from app.db.engine import AWAY
 from app.errors import Forbidden
 from app.gate import Gate, address_of
 from app.page import session_store as store
+from app.passing import first_line
 from app.settings import Settings
 from app.tokens import secret
 from app.tokens.known import Known
 from app.tokens.secret import Parsed
 
+log = structlog.get_logger()
+
 NAME = "farmqueue_session"
 SECRET_BYTES = 32
 HOUR = 3_600
 MOST_SEEN = 5_000
+# How often it is asked whether the sessions of streams were ended elsewhere.
+CHECK_SECONDS = 5
 # Cookies never seen of one address that wait at a time, once it sent too many wrong ones.
 MOST_WAITING = 20
 
@@ -114,6 +122,25 @@ class Sessions:
             session.ended = session.ended or session.digest == digest
         response.delete_cookie(**_cookie(request))
 
+    async def watch_for_ever(self, engine: AsyncEngine) -> None:
+        """End the streams of sessions that were ended at another replica."""
+        while True:
+            await asyncio.sleep(CHECK_SECONDS)
+            try:
+                await self.end_those_over(engine)
+            except (SQLAlchemyError, *AWAY) as failed:
+                log.warning("sessions_not_checked", error=first_line(failed))
+
+    async def end_those_over(self, engine: AsyncEngine) -> None:
+        """Ask once for all; nothing where nobody is there."""
+        asked = list(self._living)
+        if not asked:
+            return
+        async with engine.connect() as connection:
+            standing = await store.standing(connection, [one.digest for one in asked])
+        for session in asked:
+            session.ended = session.ended or session.digest not in standing
+
     async def of(self, request: Request) -> Session | None:
         """Who asks; None for nobody who is logged in. Wrong cookies count as wrong tokens do."""
         cookie = _sent(request)
@@ -140,10 +167,14 @@ class Sessions:
         async with self._in_line(scope):
             row = await _stored(engine, digest)
         if row is None:
-            self.gate.count_wrong(scope)
+            self._count_wrong(scope)
         else:
             self._remember(digest)
         return row
+
+    def _count_wrong(self, scope: Scope) -> None:
+        """As a wrong token; but whoever has a token can log in whatever their cookie is."""
+        self.gate.count_wrong(scope, "cookies of no session", "log in, or try again")
 
     @asynccontextmanager
     async def _in_line(self, scope: Scope) -> AsyncIterator[None]:
@@ -151,7 +182,7 @@ class Sessions:
         address = address_of(scope)
         line = self._lines.setdefault(address, Line())
         if line.waiting >= MOST_WAITING and self.gate.is_over(scope):
-            self.gate.count_wrong(scope)
+            self._count_wrong(scope)
         line.waiting += 1
         try:
             async with line.first, self._one_of_many:

@@ -35,13 +35,11 @@ async def job(
 
 @router.get("/queues/{queue_id}/why")
 async def queue(queue_id: PathId, request: Request, desk: AtTheDesk, session: LoggedIn) -> Response:
-    why = await service.queue(desk, queue_id, None)
-    session.caller.must_stand()
+    why = await service.queue(desk, session.caller, queue_id, None)
     return Response(html(request, session, "why.html", why=why), media_type="text/html")
 
 
 @router.get("/agents/{agent_id}/why")
 async def agent(agent_id: UUID, request: Request, desk: AtTheDesk, session: LoggedIn) -> Response:
-    why = await service.agent(desk, agent_id)
-    session.caller.must_stand()
+    why = await service.agent(desk, session.caller, agent_id)
     return Response(html(request, session, "why.html", why=why), media_type="text/html")

@@ -111,8 +111,9 @@ class Assignment(BaseModel):
     agent_id: UUID
     lease_expires_at: datetime = Field(description="By the database's clock; calls renew it")
     lease_seconds: float = Field(
-        description="What the agent may count on from now on: a twentieth less than a lease, "
-        "which is not written anew with every call"
+        description="What the agent may count on, from when it sent this call; one that waited: "
+        "from a heartbeat that it sends before it begins. A twentieth less than a lease, which is "
+        "not written anew with every call"
     )
     heartbeat_seconds: float = Field(description="Call at least so often")
     job: AssignedJob

@@ -5,7 +5,7 @@ import logging
 import random
 from functools import partial
 
-from farmqueue.agent import lease, orphans
+from farmqueue.agent import attempts, lease, orphans
 from farmqueue.agent.held import Held
 from farmqueue.agent.membership import is_refused, register, renew_in_time
 from farmqueue.agent.patience import patiently
@@ -26,6 +26,7 @@ async def live(slot: Slot) -> None:
         if await orphans.end(slot.options.state_dir, slot.number, slot.options.grace):
             slot.say("ended what a killed agent had left running", level=logging.WARNING)
         await register(slot)
+        await attempts.own_up(slot)
         while True:
             await renew_in_time(slot)
             await _turn(slot)
@@ -37,19 +38,21 @@ async def _turn(slot: Slot) -> None:
     """Ask once, and do what the answer says."""
     asked = asyncio.get_running_loop().time()
     try:
-        assignment = await patiently(partial(_ask, slot), slot.say)
+        sent, assignment = await patiently(partial(_ask, slot), slot.say)
     except FarmqueueError as refusal:
         await _refused(slot, refusal)
         return
     _accepted(slot)
     if assignment is not None:
-        await _work(slot, assignment)
+        await _work(slot, assignment, sent)
     else:
         await _rest_until(asked + slot.options.pause)
 
 
-async def _ask(slot: Slot) -> Assignment | None:
-    return await slot.client.assign(
+async def _ask(slot: Slot) -> tuple[float, Assignment | None]:
+    """What there is to do, and when the call that was answered was sent."""
+    sent = asyncio.get_running_loop().time()
+    return sent, await slot.client.assign(
         slot.agent_id,
         wait=slot.options.wait,
         free_ram=slot.host.free_ram_of_a_slot(),
@@ -82,9 +85,8 @@ async def _refused(slot: Slot, refusal: FarmqueueError) -> None:
     await asyncio.sleep(_spread(slot.options.pause))
 
 
-async def _work(slot: Slot, assignment: Assignment) -> None:
-    since = asyncio.get_running_loop().time()
-    slot.held = Held(assignment, lease.granted(assignment, since, slot.options.grace))
+async def _work(slot: Slot, assignment: Assignment, sent: float) -> None:
+    slot.held = Held(assignment, lease.granted(assignment, sent, slot.options.grace))
     slot.say(
         "assigned",
         assignment=assignment["id"],

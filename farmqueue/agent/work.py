@@ -5,7 +5,7 @@ import logging
 import random
 from functools import partial
 
-from farmqueue.agent import command, lease, orphans, process
+from farmqueue.agent import attempts, command, lease, orphans, process
 from farmqueue.agent.command import BadCommand, Group
 from farmqueue.agent.held import Held
 from farmqueue.agent.membership import is_refused, renew_in_time
@@ -35,6 +35,7 @@ async def work(slot: Slot, held: Held) -> Dropped | None:
     dropped: Dropped | None = None
     try:
         async with asyncio.TaskGroup() as group:
+            await _be_sure_of_lease(slot, held)
             aside = [
                 group.create_task(_keep_lease(slot, held)),
                 group.create_task(_tell(slot, held)),
@@ -85,6 +86,7 @@ async def _attempt(slot: Slot, held: Held, group: Group) -> str | None:
     except BadCommand as wrong:
         return str(wrong)
     place = slot.options.state_dir, slot.number
+    attempts.begin(*place, attempts.Cut(held.id, [task["id"] for task in group]))
     try:
         return await process.run(
             order,
@@ -94,6 +96,7 @@ async def _attempt(slot: Slot, held: Held, group: Group) -> str | None:
         )
     finally:
         orphans.forget(*place)
+        attempts.end(*place)
 
 
 def _log(slot: Slot, held: Held, group: Group, error: str | None) -> None:
@@ -106,6 +109,17 @@ def _log(slot: Slot, held: Held, group: Group, error: str | None) -> None:
         frame=group[0]["frame"],
         error=error and error.partition("\n")[0],
     )
+
+
+async def _be_sure_of_lease(slot: Slot, held: Held) -> None:
+    """Begin nothing on a lease that may be over: a poll waits for longer than one lasts.
+
+    Raises Dropped.
+    """
+    if not held.lease.is_new():
+        await _renew(slot, held)
+    if held.lease.is_over():
+        raise LeaseRanOut("its lease ran out on the way: the service did not answer in time")
 
 
 async def _keep_lease(slot: Slot, held: Held) -> None:

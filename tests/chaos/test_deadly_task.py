@@ -28,6 +28,27 @@ async def death(on: Stage, token: str, home: Path) -> int | None:
         return process.returncode
 
 
+async def test_a_task_that_kills_an_agent_which_is_started_again_at_once_fails_in_the_end(
+    stage: Maker, tmp_path: Path
+) -> None:
+    async with stage(replicas=1, lease_seconds=60) as on:
+        data = {"command": [sys.executable, "-c", KILLS, "{frame}"]}
+        await on.farm.job("shot", tasks=5, batch=5, requeue=2, data=data)
+        token = (await on.farm.post("/tokens", {"role": "join", "name": "nodes"}))["token"]
+        home = tmp_path / "host"
+        home.mkdir()
+        deaths = [await death(on, token, home)]
+        while deaths[-1] is not None:
+            deaths.append(await death(on, token, home))
+        assert deaths == [-signal.SIGKILL] * 3 + [None]
+        tasks = {task["frame"]: task for task in await on.farm.see_tasks("shot")}
+        deadly = tasks.pop(int(DEADLY))
+        assert (deadly["state"], deadly["failures"]) == ("failed", 3)
+        assert "killed while it ran this" in deadly["last_error"]
+        assert {task["state"] for task in tasks.values()} == {"done"}
+        await invariants.hold(on)
+
+
 async def test_a_task_that_kills_agent_after_agent_is_set_aside_and_the_rest_is_done(
     stage: Maker, tmp_path: Path
 ) -> None:

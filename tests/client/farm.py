@@ -51,6 +51,7 @@ class Farm:
     lease_seconds: float = FOREVER
     away: bool = False
     silent: bool = False  # accepts connections and says nothing
+    slow: dict[str, float] = field(default_factory=dict)  # of an answer, by "METHOD /path"
     refuse: dict[str, httpx.Response] = field(default_factory=dict)  # by "METHOD /path"
     answers: dict[str, Any] = field(default_factory=dict)  # by "METHOD /path"
     stop: list[int] = field(default_factory=list)
@@ -102,7 +103,9 @@ class Farm:
         async def handle(request: httpx.Request) -> httpx.Response:
             while self.silent:
                 await asyncio.sleep(0.01)
-            return self.handle(request)
+            answer = self.handle(request)
+            await asyncio.sleep(self.slow.get(f"{request.method} {request.url.path}", 0))
+            return answer
 
         return AsyncClient("http://farm", transport=httpx.MockTransport(handle))
 
@@ -155,8 +158,14 @@ class Farm:
             "lease_expires_at": "2030-01-01T00:00:00Z",
             "heartbeat_seconds": self.heartbeat_seconds,
             "lease_seconds": self.lease_seconds,
+            "tasks": self._unfinished(self.held[agent_id]),
         }
         return httpx.Response(200, json=self.held[agent_id] | granted)
+
+    def _unfinished(self, assignment: Json) -> list[Json]:
+        ended = {"done", "failed"}
+        states = self.states()
+        return [task for task in assignment["tasks"] if states.get(task["id"]) not in ended]
 
     def report(self, body: Json, assignment_id: str) -> httpx.Response:
         return self._take(int(assignment_id), body["results"]) or httpx.Response(200, json={})
@@ -167,10 +176,7 @@ class Farm:
             return problem(409, "stale_assignment", "the assignment has ended")
         self.reports += results
         self.results |= {result["task_id"]: result for result in results}
-        if all(
-            self.results.get(task["id"], {"state": "waiting"})["state"] in {"done", "failed"}
-            for task in self.held[agent_id]["tasks"]
-        ):
+        if not self._unfinished(self.held[agent_id]):
             del self.held[agent_id]
         return None
 

@@ -46,6 +46,8 @@ async def test_wrong_cookies_count_as_wrong_tokens_and_valid_ones_still_pass(
         assert (await stranger(strict, number).get("/page/jobs")).status_code == 303
     refused = await stranger(strict, 3).get("/page/jobs", **{"HX-Request": "true"})
     assert (refused.status_code, refused.json()["code"]) == (429, "too_many_failures")
+    assert refused.json()["title"] == "Too many failures"
+    assert "too many cookies of no session from this address: log in" in refused.json()["detail"]
     assert int(refused.headers["retry-after"]) > 0
     wrong_token = await strict_login(strict, "fq_viewer_1_wrong")
     assert wrong_token.status_code == 429

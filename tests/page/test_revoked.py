@@ -51,16 +51,33 @@ async def test_the_page_answers_not_once_more(
     assert (answer.status_code, answer.headers["HX-Redirect"]) == (401, "/page/login")
 
 
-@pytest.mark.parametrize("path", ["/jobqueues/{queue}/explain", "/agents/{agent}/explain"])
-async def test_no_explanation_is_given_once_more(
-    deaf: FastAPI, farm: Farm, database: str, path: str
+NOBODY = "00000000-0000-4000-8000-000000000000"
+
+
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [
+        *(("/jobqueues/{queue}/explain", 200), ("/agents/{agent}/explain", 200)),
+        *(("/jobs/{job}/explain", 200), ("/jobs/999/explain", 404)),
+        *(("/jobqueues/999/explain", 404), (f"/agents/{NOBODY}/explain", 404)),
+        *(("/assignments/999/explain", 404), ("/page/queues/999/why", 404)),
+        *((f"/page/agents/{NOBODY}/why", 404), ("/page/jobs/999/why", 404)),
+    ],
+)
+async def test_no_explanation_is_given_once_more_and_nobody_hears_what_is_not_there(
+    deaf: FastAPI, farm: Farm, database: str, path: str, status: int
 ) -> None:
-    headers = bearer(await made(farm.client, "viewer"))
-    address = path.format(queue=farm.queues["/films"], agent=farm.agents["a0"])
-    assert (await farm.client.get(address, headers=headers)).status_code == 200
+    token = await made(farm.client, "viewer")
+    guest = visitor(deaf)
+    await guest.log_in(token)
+    await farm.job("shot")
+    job, queue, agent = farm.jobs["shot"], farm.queues["/films"], farm.agents["a0"]
+    address = path.format(job=job, queue=queue, agent=agent)
+    headers = bearer(token) | {"HX-Request": "true"}
+    assert (await guest.get(address, **headers)).status_code == status
     await revoke(database)
     assert deaf.state.desk.kept is not None
-    assert (await farm.client.get(address, headers=headers)).status_code == 401
+    assert (await guest.get(address, **headers)).status_code == 401
 
 
 async def test_who_opens_a_page_then_comes_to_the_login(

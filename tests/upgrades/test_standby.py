@@ -9,6 +9,7 @@ import httpx
 import pytest
 
 from app.db.hosts import Hosts
+from app.settings import Settings
 from tests.chaos import invariants
 from tests.chaos.postgres import Postgres
 from tests.chaos.stage import Maker, Replica
@@ -19,7 +20,11 @@ from tests.upgrades.servers import standby
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(180)]
 
-BACK_SECONDS = 20
+# After it is promoted. A connection that says nothing is given up after `silent_seconds`, and
+# people may have all of them in hand: those are given up together, and never one after the other.
+LOCK_TIMEOUT = 4
+SILENT_SECONDS = Settings(lock_timeout_seconds=LOCK_TIMEOUT).silent_seconds
+BACK_SECONDS = {False: 20, True: 2 * SILENT_SECONDS}
 SYNCHRONOUS = "ALTER SYSTEM SET synchronous_standby_names = '*'"
 IN_STEP = "SELECT 1 FROM pg_stat_replication WHERE sync_state IN ('sync', 'quorum')"
 EPOCH = "SELECT epoch, timeline FROM farm_epoch"
@@ -45,7 +50,7 @@ def hosts(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 async def test_services_go_on_at_the_standby_that_was_promoted(
     stage: Maker, hosts: list[int], silent: bool, record_property: Any
 ) -> None:
-    async with stage() as on:
+    async with stage(lock_timeout_seconds=LOCK_TIMEOUT) as on:
         primary, [first, second] = on.postgres, on.replicas
         follower = await standby(primary, stage.home / "standby")
         try:
@@ -64,19 +69,18 @@ async def test_services_go_on_at_the_standby_that_was_promoted(
                     first.database.hole()
                 else:
                     first.database.close()
-                since = time.monotonic()
                 async with asyncio.TaskGroup() as group:
                     group.create_task(people_are_answered(on.urls))
                     primary.stop("immediate")
                     await asyncio.to_thread(follower._control, "promote", "-w")
                     on.postgres = follower
-                    promoted = time.monotonic() - since
+                    since = time.monotonic()
                     async with asyncio.timeout(90):
                         await on.until_ready()
                     took = time.monotonic() - since
-                    print(f"promoted after {promoted:.2f} s, ready after {took:.2f} s")  # noqa: T201
+                    print(f"ready {took:.2f} s after the promotion")  # noqa: T201
                     record_property("ready_seconds", took)
-                    assert took < BACK_SECONDS
+                    assert took < BACK_SECONDS[silent]
             [now] = await follower.fetch(EPOCH)
             assert now == {"epoch": 1, "timeline": "00000002"}
             because = {
