@@ -33,8 +33,9 @@ LIMITS = ("minimum_agents", "maximum_agents")
 
 
 @router.get("/", dependencies=READS)
-async def show(request: Request, session: LoggedIn) -> Response:
+async def show(request: Request, desk: AtTheDesk, session: LoggedIn) -> Response:
     """The page without its tree, which it asks for at once."""
+    await _seen(desk, session)
     return page(request, session, "queues.html")
 
 
