@@ -1,4 +1,7 @@
-"""50 watch the queue tree of 2,000 queues and 5,000 jobs; how soon they see what was changed."""
+"""50 watch the queue tree of 2,000 queues and 5,000 jobs; how soon they see what was changed.
+
+Then as many watch the list of jobs, while agents work.
+"""
 
 import asyncio
 import json
@@ -14,6 +17,7 @@ import uvloop
 from playwright.async_api import async_playwright
 
 from app.db.engine import connect
+from benchmarks import page_jobs
 from benchmarks.client import TOKEN
 from benchmarks.farm import Shape, build
 from benchmarks.figures import Figure, percentile
@@ -56,7 +60,8 @@ def run(stage: Stage) -> list[Figure]:
     queue_ids = asyncio.run(_hang(database))
     with stage.service(database, queue_metrics=False) as service:
         seconds = stage.options.length(20)
-        return uvloop.run(_measure(service.url, service.pid, queue_ids, seconds))
+        figures = uvloop.run(_measure(service.url, service.pid, queue_ids, seconds))
+    return figures + page_jobs.run(stage, Shape(QUEUES, JOBS, 100), VIEWERS)
 
 
 async def _hang(database: str) -> list[int]:
