@@ -1,4 +1,7 @@
-"""50 watch the queue tree of 2,000 queues and 5,000 jobs; how soon they see what was changed."""
+"""50 watch the queue tree of 2,000 queues and 5,000 jobs; how soon they see what was changed.
+
+Then as many watch the list of jobs, while agents work.
+"""
 
 import asyncio
 import json
@@ -14,6 +17,7 @@ import uvloop
 from playwright.async_api import async_playwright
 
 from app.db.engine import connect
+from benchmarks import page_jobs
 from benchmarks.client import TOKEN
 from benchmarks.farm import Shape, build
 from benchmarks.figures import Figure, percentile
@@ -56,7 +60,8 @@ def run(stage: Stage) -> list[Figure]:
     queue_ids = asyncio.run(_hang(database))
     with stage.service(database, queue_metrics=False) as service:
         seconds = stage.options.length(20)
-        return uvloop.run(_measure(service.url, service.pid, queue_ids, seconds))
+        figures = uvloop.run(_measure(service.url, service.pid, queue_ids, seconds))
+    return figures + page_jobs.run(stage, Shape(QUEUES, JOBS, 100), VIEWERS)
 
 
 async def _hang(database: str) -> list[int]:
@@ -100,9 +105,12 @@ async def _measure(url: str, pid: int, queue_ids: Sequence[int], seconds: float)
         Figure("share of a core that 50 viewers add", 100 * (watched - alone), "%", at_most=5),
         Figure("sent to each viewer", sent / VIEWERS / seconds / 1_000, "kB/s"),
         Figure(
-            "first page", percentile([took for took, *_ in pages], 50, 1_000), "ms", at_most=500
+            "first page and tree",
+            percentile([took for took, *_ in pages], 50, 1_000),
+            "ms",
+            at_most=500,
         ),
-        Figure("first page, size", pages[-1][1] / 1_000, "kB"),
+        Figure("first page and tree, sent", pages[-1][1] / 1_000, "kB"),
         Figure(
             "drawn, live and answering keys in Chromium",
             percentile(shown, 50, 1_000),
@@ -113,12 +121,13 @@ async def _measure(url: str, pid: int, queue_ids: Sequence[int], seconds: float)
 
 
 async def _page(browser: httpx.AsyncClient) -> tuple[float, int, str]:
-    """How long the first page takes, its size, and its mark."""
+    """How long the first page and its tree take, what is sent of them, and their mark."""
     began = perf_counter()
-    answer = await browser.get("/")
+    page, tree = await browser.get("/"), await browser.get("/page/queues/rows")
     took = perf_counter() - began
-    assert answer.text.count("<tr id=") > QUEUES, "the farm was not read yet"
-    return took, len(answer.content), answer.text.partition('data-since="')[2].partition('"')[0]
+    told = tree.json()
+    assert len(told["rows"]) > QUEUES, "the farm was not read yet"
+    return took, page.num_bytes_downloaded + tree.num_bytes_downloaded, told["since"]
 
 
 async def _shown(url: str) -> list[float]:

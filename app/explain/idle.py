@@ -8,7 +8,7 @@ from uuid import UUID
 from app.explain.names import Names, listed
 from app.explain.schemas import Code, Reason
 from app.policy.fit import Agent
-from app.policy.obstacles import closed_above, unfit
+from app.policy.obstacles import Obstacles, closed_above
 from app.policy.states import AgentState, agent_state
 from app.policy.tree import Job, Queue
 from app.scheduler.kept import KeptFarm
@@ -45,19 +45,15 @@ def nothing_open(names: Names, queue: Queue) -> Reason:
 
 def nothing_for(kept: KeptFarm, agent: Agent) -> list[Reason]:
     """What keeps the jobs of the farm from an agent, the most frequent first."""
-    online = kept.farm.online.values()
+    obstacles = Obstacles(agent, kept.farm.online)
+    found = map(obstacles.first, (one.job for one in islice(kept.jobs.values(), LOOKED_AT)))
     causes: Counter[Cause] = Counter()
     tags: dict[Cause, list[str]] = {}
-    for kept_job in islice(kept.jobs.values(), LOOKED_AT):
-        job = kept_job.job
-        for obstacle, about in [
-            *((one.obstacle, frozenset[str]()) for one in closed_above(job)[:1]),
-            *unfit(agent, job, online),
-        ][:1]:
-            code = Code(obstacle.value)
-            cause = (code, _of_tags(code, sorted(about)))
-            causes[cause] += 1
-            tags[cause] = sorted(about)
+    for (obstacle, about), number in Counter(filter(None, found)).items():
+        code = Code(obstacle.value)
+        cause = (code, _of_tags(code, sorted(about)))
+        causes[cause] += number
+        tags[cause] = sorted(about)
     if not causes:
         return [Reason(code=Code.NOTHING_OPEN, sentence="no job has a task left to do")]
     return [

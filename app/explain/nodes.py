@@ -1,7 +1,6 @@
 """Why a job or a queue gets no agent, from the farm that the desk keeps: the same that decides."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 from uuid import UUID
 
 from app.explain import words
@@ -9,12 +8,12 @@ from app.explain.idle import no_agents, nothing_open, of_agent
 from app.explain.names import Names
 from app.explain.schemas import Change, Code, Explanation, Reason, Step
 from app.policy import steps
-from app.policy.changes import freed_ram
+from app.policy.crew import Crew
 from app.policy.fit import Agent
 from app.policy.obstacles import Obstacle, Unfit, unfit
 from app.policy.states import Mode
 from app.policy.tree import Job, Queue
-from app.policy.verdict import NOBODY, Crew, Verdict, verdict, way
+from app.policy.verdict import NOBODY, Verdict, verdict, way
 from app.scheduler.kept import KeptFarm
 from app.scheduler.refusals import AgentNotFound
 
@@ -30,7 +29,7 @@ def explained(
     `ram` is how much memory agents have in all, of those that report less than that as free.
     """
     crew = crew_of(kept, ram)
-    found = verdict(kept.farm, node, crew, _asked(kept, crew, agent_id))
+    found = verdict(kept.farm, node, crew, _asked(kept, agent_id))
     names = Names(kept)
     reasons = _reasons(kept, names, found, asked=agent_id is not None)
     return Explanation(
@@ -38,7 +37,7 @@ def explained(
         assigned_agents=node.assigned,
         sentence=reasons[0].sentence,
         reasons=reasons,
-        change=_change(names, found, crew),
+        change=_change(names, found),
         agent=None if found.agent.id == NOBODY else names.agent(found.agent.id),
         walk=[step_of(names, step) for step in found.steps],
     )
@@ -46,20 +45,14 @@ def explained(
 
 def crew_of(kept: KeptFarm, ram: Mapping[UUID, int]) -> Crew:
     """The agents that are online and may have work; busy ones with their jobs."""
-    idle, busy = [], {}
+    idle, busy, enabled = [], [], Mode.ENABLED.value
     for agent in kept.agents.values():
-        if agent.online and agent.mode == Mode.ENABLED:
+        if agent.online and agent.mode == enabled:
             if agent.held is None:
                 idle.append(agent.facts)
             else:
-                job = kept.jobs[agent.held.job_id].job
-                busy[_once_free(agent.facts, job, ram)] = job
+                busy.append((agent.facts, kept.jobs[agent.held.job_id].job))
     return Crew(idle, busy, ram)
-
-
-def _once_free(agent: Agent, job: Job, ram: Mapping[UUID, int]) -> Agent:
-    in_all = ram.get(agent.id, agent.free_ram)
-    return replace(agent, free_ram=freed_ram(agent.free_ram, in_all, job.requirements.ram))
 
 
 def steps_of(names: Names, node: Queue | Job, agent: Agent) -> list[Step]:
@@ -80,13 +73,12 @@ def step_of(names: Names, step: steps.Step) -> Step:
     )
 
 
-def _asked(kept: KeptFarm, crew: Crew, agent_id: UUID | None) -> Agent | None:
+def _asked(kept: KeptFarm, agent_id: UUID | None) -> Agent | None:
     if agent_id is None:
         return None
     if agent_id not in kept.agents:
         raise AgentNotFound.of(agent_id)
-    busy = (agent for agent in crew.busy if agent.id == agent_id)
-    return next(busy, kept.agents[agent_id].facts)
+    return kept.agents[agent_id].facts
 
 
 def _reasons(kept: KeptFarm, names: Names, found: Verdict, *, asked: bool) -> list[Reason]:
@@ -152,7 +144,7 @@ def _next(names: Names, found: Verdict) -> Reason:
     return Reason(code=Code.NEXT, sentence=f"{who} gets work of {word} {when}", agents=1)
 
 
-def _change(names: Names, found: Verdict, crew: Crew) -> Change | None:
+def _change(names: Names, found: Verdict) -> Change | None:
     change = found.change
     if change is None:
         return None
@@ -160,7 +152,7 @@ def _change(names: Names, found: Verdict, crew: Crew) -> Change | None:
         path=f"/jobqueues/{change.node.id}",
         body=words.change_body(change),
         sentence=words.change_said(names, change),
-        at_once=found.change_for in crew.idle,
+        at_once=found.change_frees is None,
     )
     if isinstance(change.node, Job):
         told.path = f"/jobs/{change.node.id}"

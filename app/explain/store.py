@@ -2,7 +2,7 @@
 
 from uuid import UUID
 
-from sqlalchemy import RowMapping, select
+from sqlalchemy import RowMapping, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.db.tables import agents, assignments, jobqueues, jobs
@@ -26,10 +26,13 @@ async def assignment(connection: AsyncConnection, assignment_id: int) -> RowMapp
 
 async def ram(connection: AsyncConnection) -> dict[UUID, int]:
     """How much memory agents have in all that report less than that as free."""
-    found = await connection.execute(
-        select(agents.c.id, agents.c.ram).where(agents.c.online, agents.c.ram > agents.c.free_ram)
+    found = await connection.execute(  # two arrays: ten thousand rows would take ten times as long
+        select(func.array_agg(agents.c.id), func.array_agg(agents.c.ram)).where(
+            agents.c.online, agents.c.ram > agents.c.free_ram
+        )
     )
-    return {row.id: row.ram for row in found}
+    ids, ram_in_all = found.one()
+    return dict(zip(ids or (), ram_in_all or (), strict=True))
 
 
 async def names(

@@ -5,7 +5,8 @@ from collections.abc import Mapping
 from app.explain.names import Names, listed
 from app.explain.schemas import Code, Reason
 from app.policy.changes import Change
-from app.policy.obstacles import Census, Closed, Obstacle, Unfit
+from app.policy.crew import Census
+from app.policy.obstacles import Closed, Obstacle, Unfit
 from app.policy.steps import Rule, Step, Stood
 from app.policy.tree import Job
 

@@ -71,19 +71,6 @@ class AgentRow(NamedTuple):
     tasks: int
 
 
-def shapes(kept: KeptFarm) -> dict[int, QueueShape]:
-    """All queues as they are set, parents before their children, siblings by name."""
-    found = {0: ROOT}
-    rest = [kept.farm.root]
-    while rest:
-        queue = rest.pop()
-        below = [child for child in queue.children if isinstance(child, Queue)]
-        for child in sorted(below, key=lambda one: kept.names[one.id].casefold()):
-            found[child.id] = shape(kept, child)
-            rest.append(child)
-    return found
-
-
 ROOT = QueueShape(0, -1, "", 0, 0, None, None)
 
 
@@ -209,11 +196,11 @@ class Away:
     seconds = 0.0
 
 
-async def parts(every: Sequence[One]) -> AsyncIterator[Sequence[One]]:
+async def parts(every: Sequence[One], size: int = AT_A_TIME) -> AsyncIterator[Sequence[One]]:
     """What there is in parts, between which others have the processor."""
-    for first in range(0, len(every), AT_A_TIME):
+    for first in range(0, len(every), size):
         if first:
             left = thread_time()
             await asyncio.sleep(0)
             Away.seconds += thread_time() - left
-        yield every[first : first + AT_A_TIME]
+        yield every[first : first + size]

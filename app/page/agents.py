@@ -44,7 +44,7 @@ async def show(
     tag: Words = "",
     skip: Annotated[int, Query(ge=0, le=MOST_SKIPPED)] = 0,
 ) -> Response:
-    mark = await the_board(request).mark("agents")
+    mark = the_board(request).mark("agents")
     wanted = AgentState(state) if state in list(AgentState) else None
     found = await store.agent_ids(connection, wanted, host.strip(), tag.strip(), skip, A_PAGE + 1)
     agents = await service.get_all(connection, found[:A_PAGE])

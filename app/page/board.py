@@ -3,6 +3,9 @@
 Each change is made into bytes once, for all that watch. Nobody has a buffer of their own: who
 watches reads on in the log of their topic, and who falls behind by more than is kept there is told
 to load what they show anew. A page says from where in the log on it wants to hear.
+
+Where nobody watched, a page that is made has the board look for the first time, beside it: should
+something have changed meanwhile, the page is told to load what it shows anew.
 """
 
 import asyncio
@@ -38,6 +41,9 @@ KEPT_CHANGES = 64
 PING_SECONDS = 15.0
 CHECK_SECONDS = 1.0
 
+# Rows that are compared in a millisecond.
+LOOKED_AT = 5_000
+
 Rows = Mapping[Any, Hashable]
 
 
@@ -52,7 +58,10 @@ class Topic:
     log: deque[tuple[int, bytes]] = field(default_factory=deque)
     viewers: int = 0
     news: asyncio.Event = field(default_factory=asyncio.Event)
-    of: tuple[int, ...] = ()  # what the rows are of: kept farm, the desk's round, shares
+    of: tuple[
+        int, ...
+    ] = ()  # what the rows are of, or will be: kept farm, the desk's round, shares
+    expected: bool = False  # somebody will watch in a moment
 
     def since(self, number: int) -> list[bytes] | None:
         """What came after that number; None where it is not known any more."""
@@ -61,6 +70,17 @@ class Topic:
         if number > self.number or not self.log or self.log[0][0] > number + 1:
             return None
         return [sent for at, sent in self.log if at > number]
+
+    def forget(self, of: tuple[int, ...]) -> None:
+        """The rows are to be read; who was shown what was before has to load it anew."""
+        self.rows, self.of = None, of
+        self.number += 1
+        self.log.clear()
+        self.tell()
+
+    def tell(self) -> None:
+        self.news.set()
+        self.news = asyncio.Event()
 
     def publish(self, change: dict[str, Any], epoch: str) -> None:
         self.number += 1
@@ -72,8 +92,7 @@ class Topic:
         self.log.append((self.number, sent))
         while len(self.log) > KEPT_CHANGES or sum(len(one) for _, one in self.log) > KEPT_BYTES:
             self.log.popleft()
-        self.news.set()
-        self.news = asyncio.Event()
+        self.tell()
 
 
 class Board:
@@ -85,7 +104,7 @@ class Board:
         self._entitlements = entitlements
         self._epoch = uuid4().hex[:8]
         self._closing = False
-        self._watched = asyncio.Event()
+        self._wanted = asyncio.Event()
         self._looking = asyncio.Lock()
         self.topics = {
             topic.name: topic
@@ -103,18 +122,31 @@ class Board:
     async def run(self) -> None:
         """Look what changed for as long as somebody watches, for ever."""
         while True:
-            await self._watched.wait()
+            await self._wanted.wait()
+            if not self.viewers:
+                self._wanted.clear()
             began, away = thread_time(), Away.seconds
             await self._look()
             spent = thread_time() - began - (Away.seconds - away)
             await asyncio.sleep(max(LOOK_SECONDS, spent / PART))
 
-    async def mark(self, name: str) -> str:
+    def mark(self, name: str) -> str:
         """Where the topic's log is now: what a page shows that is read hereafter is no older."""
         topic = self.topics[name]
         if not topic.viewers:  # nobody looked lately
+            of = self._of(topic)
+            if of != topic.of:
+                topic.forget(of)
+            topic.expected = True
+            self._wanted.set()
+        return self._at(topic)
+
+    async def rows(self, name: str) -> tuple[str, Rows]:
+        """The rows of a topic as they were looked at last, or are now; and their mark."""
+        topic = self.topics[name]
+        if topic.rows is None or not topic.viewers:
             await self._look_at(topic)
-        return f"{self._epoch}-{topic.number}"
+        return self._at(topic), topic.rows or {}
 
     async def watch(self, name: str, mark: str, session: Session) -> AsyncGenerator[bytes]:
         """What changes from that mark on, as bytes of events, for as long as the session stands."""
@@ -122,14 +154,12 @@ class Board:
             raise Unavailable("too many watch this page just now: it is shown as it was")
         topic = self.topics[name]
         topic.viewers += 1
-        self._watched.set()
+        self._wanted.set()
         try:
             async for sent in self._follow(topic, mark, session):
                 yield sent
         finally:
             topic.viewers -= 1
-            if not self.viewers:
-                self._watched.clear()
 
     def close(self) -> None:
         """Let everybody go: the service stops."""
@@ -164,7 +194,8 @@ class Board:
 
     async def _look(self) -> None:
         for topic in self.topics.values():
-            if topic.viewers:
+            if topic.viewers or topic.expected:
+                topic.expected = False
                 try:
                     await self._look_at(topic)
                 except Exception:  # whatever it is, the next look may succeed
@@ -175,24 +206,24 @@ class Board:
             kept = self._desk.kept
             if kept is None:
                 return
-            shares = self._entitlements.now() if topic.name == "queues" else None
-            of = (id(kept), self._desk.rounds, id(shares))
-            if of == topic.of:
+            of = self._of(topic)
+            if of == topic.of and topic.rows is not None:
                 return
-            before, topic.rows = topic.rows, await topic.read(kept)
-            topic.of = of
-            # Whoever watches already was shown a farm that was not read yet.
-            change = changed(before or {}, topic.rows)
-            if change and (before is not None or topic.viewers):
+            before, rows = topic.rows, await topic.read(kept)
+            if before is None and of != topic.of:
+                topic.forget(of)
+            topic.rows, topic.of = rows, of
+            change = {} if before is None else await changed(before, rows)
+            if change:
                 topic.publish(change, self._epoch)
 
-    async def queue_rows(self, kept: KeptFarm) -> dict[int, picture.QueueRow]:
-        """The rows of queues as they are now."""
-        return await picture.queues(kept, self._entitlements.now(), self._figures.below)
+    def _of(self, topic: Topic) -> tuple[int, ...]:
+        shares = self._entitlements.now() if topic.name == "queues" else None
+        return id(self._desk.kept), self._desk.rounds, id(shares)
 
     async def _queues(self, kept: KeptFarm) -> Rows:
-        """The same; with the shape of each, by which another one is another row."""
-        rows = await self.queue_rows(kept)
+        """With the shape of each queue, by which another one is another row."""
+        rows = await picture.queues(kept, self._entitlements.now(), self._figures.below)
         found: dict[Any, Hashable] = {(0, picture.ROOT): rows[0]}
         async for some in parts(list(kept.queues.values())):
             for queue in some:
@@ -201,11 +232,14 @@ class Board:
         return found
 
 
-def changed(before: Rows, after: Rows) -> dict[str, Any]:
+async def changed(before: Rows, after: Rows) -> dict[str, Any]:
     """The rows that are others now; the keys that are gone, and how many are new."""
-    rows = [row for key, row in after.items() if key in before and before[key] != row]
+    rows: list[Hashable] = []
+    new = 0
+    async for some in parts(list(after.items()), LOOKED_AT):
+        rows += [row for key, row in some if key in before and before[key] != row]
+        new += sum(key not in before for key, _ in some)
     gone = [_id(key) for key in before if key not in after]
-    new = sum(key not in before for key in after)
     found = {"rows": rows, "gone": gone, "new": new}
     return {name: value for name, value in found.items() if value}
 

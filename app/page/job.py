@@ -42,7 +42,7 @@ Ordinal = Annotated[int, Query(ge=0, lt=MAX_TASKS)]
 async def show(
     job_id: PathId, request: Request, connection: Transaction, session: LoggedIn, known: Known
 ) -> Response:
-    mark = await the_board(request).mark("jobs")
+    mark = the_board(request).mark("jobs")
     shown = await _facts(connection, job_id, known, session)
     return page(request, session, "job.html", mark=mark, **shown)
 

@@ -48,7 +48,7 @@ async def show(
     before: Before = MAX_BIGINT,
 ) -> Response:
     """The list; its filters are in its address, so that it can be kept and sent."""
-    mark = await the_board(request).mark("jobs")
+    mark = the_board(request).mark("jobs")
     shown = await _shown(connection, state, queue.strip(), title.strip(), before)
     shown["editable"] = await editable(connection, shown["jobs"], session.caller)
     shown["jobs"] = estimated(shown["jobs"], known)

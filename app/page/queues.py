@@ -1,6 +1,6 @@
 """The queues page: the tree as it lives, and what may be done to a queue."""
 
-from dataclasses import dataclass
+import json
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
@@ -10,15 +10,15 @@ from app.caller import needs
 from app.db.engine import Transaction
 from app.fields import PathId
 from app.figures import picture
-from app.figures.picture import QueueRow, QueueShape, parts
+from app.figures.picture import QueueRow, parts
 from app.jobqueues import service
 from app.jobqueues.bounds import is_bound_to, may_change
 from app.jobqueues.schemas import JobQueueChange, JobQueueCreate
-from app.page.answers import changed
-from app.page.board import Board
+from app.page.answers import as_json, changed
+from app.page.board import Rows
 from app.page.forms import Form, Sent, made, number, one
 from app.page.live import the_board
-from app.page.render import TEMPLATES, html, page
+from app.page.render import html, page
 from app.page.route import LoggedIn, PageRoute
 from app.scheduler.desk import Desk
 from app.scheduler.kept import KeptFarm
@@ -28,41 +28,30 @@ router = APIRouter(route_class=PageRoute, include_in_schema=False)
 
 READS, EDITS = [needs(Right.READ)], [needs(Right.EDIT_QUEUES)]
 
-# Levels that are open at first, where there are many queues.
-OPEN_LEVELS = 1
-FEW = 80
-
 NUMBERS = ("minimum_agents", "maximum_agents", "priority", "weight")
 LIMITS = ("minimum_agents", "maximum_agents")
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
-    """A row of the tree as it is drawn first; the page's script keeps it so."""
-
-    shape: QueueShape
-    row: QueueRow
-    level: int
-    children: int
-    fullpath: str
-    hidden: bool
-    expanded: bool
-
-
 @router.get("/", dependencies=READS)
 async def show(request: Request, desk: AtTheDesk, session: LoggedIn) -> Response:
-    board = the_board(request)
-    mark = await board.mark("queues")
-    lines = await _lines(await _seen(desk, session), board)
-    drawn = await _drawn(lines)
-    return page(request, session, "queues.html", mark=mark, rows=drawn, total=len(lines) - 1)
+    """The page without its tree, which it asks for at once."""
+    await _seen(desk, session)
+    return page(request, session, "queues.html")
 
 
 @router.get("/page/queues/rows", dependencies=READS)
 async def rows(request: Request, desk: AtTheDesk, session: LoggedIn) -> Response:
-    """The rows alone, for a page whose tree has another shape by now."""
-    lines = await _lines(await _seen(desk, session), the_board(request))
-    return Response(await _drawn(lines), media_type="text/html")
+    """The tree as JSON: the mark from which on to watch, and a row for each queue.
+
+    A row is a `QueueShape`, then what a `QueueRow` has after the id.
+    """
+    kept = await _seen(desk, session)
+    mark, looked_at = await the_board(request).rows("queues")
+    drawn = "" if kept is None else await _drawn(kept, looked_at)
+    sent = f'{{"since":{json.dumps(mark)},"rows":[{drawn}]}}'
+    answer = await as_json(request, sent)
+    session.caller.must_stand()
+    return answer
 
 
 @router.get("/page/queues/0", dependencies=READS)
@@ -163,59 +152,18 @@ async def _seen(desk: Desk, session: LoggedIn) -> KeptFarm | None:
     return kept
 
 
-async def _lines(kept: KeptFarm | None, board: Board) -> list[Line]:
-    """The rows of the tree, each below its parent."""
-    if kept is None:
-        return []
-    shapes = picture.shapes(kept)
-    figures = await board.queue_rows(kept)
-    children: dict[int, int] = {}
-    for shape in shapes.values():
-        children[shape.parent] = children.get(shape.parent, 0) + 1
-    lines: dict[int, Line] = {}
-    for shape in _in_order(shapes):
-        above = lines.get(shape.parent)
-        level = 0 if above is None else above.level + 1
-        shown = len(shapes) <= FEW or level <= OPEN_LEVELS
-        lines[shape.id] = Line(
-            shape,
-            figures.get(shape.id) or QueueRow(shape.id, 0, None, 0, 0, False, 0),
-            level,
-            children.get(shape.id, 0),
-            "/" if above is None else f"{above.fullpath.rstrip('/')}/{shape.name}",
-            hidden=not shown,
-            expanded=len(shapes) <= FEW or level < OPEN_LEVELS,
-        )
-    return list(lines.values())
-
-
-def _in_order(shapes: dict[int, QueueShape]) -> list[QueueShape]:
-    """Depth first: each queue, then all below it."""
-    below: dict[int, list[QueueShape]] = {}
-    for shape in shapes.values():
-        below.setdefault(shape.parent, []).append(shape)
-    found, rest = [], list(below[-1])
-    while rest:
-        shape = rest.pop()
-        found.append(shape)
-        rest.extend(reversed(below.get(shape.id, [])))
-    return found
-
-
-async def _drawn(lines: list[Line]) -> str:
-    row = TEMPLATES.get_template("queue_row.html").module.row  # type: ignore[attr-defined]
+async def _drawn(kept: KeptFarm, looked_at: Rows) -> str:
+    """The rows of all queues as they are set now, with the figures of the board's latest look."""
+    figures = {row.id: row[1:] for row in looked_at.values() if isinstance(row, QueueRow)}
     drawn: list[str] = []
-    if len(_DRAWN) > MOST_DRAWN:
-        _DRAWN.clear()
-    async for some in parts(lines):
-        for line in some:
-            before = _DRAWN.get(line.shape.id)
-            if before is None or before[0] != line:
-                before = _DRAWN[line.shape.id] = line, str(row(line))
-            drawn.append(before[1])
-    return "".join(drawn)
+    async for some in parts([kept.farm.root, *kept.queues.values()]):
+        found = [
+            (*picture.shape(kept, queue), *figures.get(queue.id, NOTHING))
+            for queue in some
+            if queue.parent is not None or queue is kept.farm.root
+        ]
+        drawn += [json.dumps(found, separators=(",", ":"))[1:-1]] * bool(found)
+    return ",".join(drawn)
 
 
-# Rows as they were drawn last: most are the same when the next page is.
-_DRAWN: dict[int, tuple[Line, str]] = {}
-MOST_DRAWN = 20_000
+NOTHING = QueueRow(0, 0, None, 0, 0, False, 0)[1:]

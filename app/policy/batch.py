@@ -10,11 +10,20 @@ from app.policy.tree import Job, Queue, path
 NOBODY: frozenset[UUID] = frozenset()
 
 
-def takes_any(job: Job, agent: Agent, online: Collection[Agent]) -> bool:
-    """A task is waiting that the agent may take."""
+AllFailed = dict[frozenset[UUID], bool]
+
+
+def takes_any(
+    job: Job, agent: Agent, online: Collection[Agent], known: AllFailed | None = None
+) -> bool:
+    """A task is waiting that the agent may take.
+
+    Who asks for many agents has what is `known` of those that failed a task kept from one to the
+    next: that they are all that could do it.
+    """
     if not job.failed_by:
         return bool(job.waiting)
-    return next(_takeable(job, agent, online), None) is not None
+    return next(_takeable(job, agent, online, known), None) is not None
 
 
 def next_batch(job: Job, agent: Agent, online: Collection[Agent]) -> list[int]:
@@ -40,9 +49,11 @@ def take(job: Job, agent: Agent, online: Collection[Agent]) -> list[int]:
     return ordinals
 
 
-def _takeable(job: Job, agent: Agent, online: Collection[Agent]) -> Iterator[int]:
+def _takeable(
+    job: Job, agent: Agent, online: Collection[Agent], known: AllFailed | None = None
+) -> Iterator[int]:
     """Ordinals that wait, without those that the agent failed while another could still try."""
-    all_failed: dict[frozenset[UUID], bool] = {}  # many tasks were failed by the same agents
+    all_failed = {} if known is None else known  # many tasks were failed by the same agents
     for ordinal in job.waiting:
         failed_by = job.failed_by.get(ordinal, NOBODY)
         if agent.id not in failed_by:

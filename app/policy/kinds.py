@@ -65,14 +65,22 @@ class Kinds:
 
     def met_by(self, agent: Agent) -> int:
         """The open bits of all kinds that the agent meets."""
+        rams, bits = self._like(agent)
+        return bits[bisect_right(rams, agent.free_ram)]
+
+    def least_ram(self, agent: Agent, open_bits: int) -> int | None:
+        """The memory with which an agent of its cpus and tags meets one of these; None: none."""
+        rams, bits = self._like(agent)
+        return next((ram for ram, met in zip(rams, bits[1:], strict=True) if met & open_bits), None)
+
+    def _like(self, agent: Agent) -> tuple[list[int], list[int]]:
         like = (agent.cpus, agent.tags)
         found = self._met.get(like)
         if found is None:
             if len(self._met) >= MOST_LIKE:
                 self._met.clear()
             found = self._met[like] = self._by_ram(agent)
-        rams, bits = found
-        return bits[bisect_right(rams, agent.free_ram)]
+        return found
 
     def _by_ram(self, agent: Agent) -> tuple[list[int], list[int]]:
         """Steps of memory, ascending, and what is met below the first and from each step on."""

@@ -1,12 +1,12 @@
 """What keeps a job from running, for every agent or for some: facts, put into words elsewhere."""
 
-from collections import Counter
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from uuid import UUID
 
 from app.policy.batch import serves, takes_any
-from app.policy.fit import Agent
+from app.policy.fit import Agent, Requirements
 from app.policy.tree import Job, Queue, path
 
 
@@ -67,18 +67,50 @@ def closed_above(node: Queue | Job) -> list[Closed]:
 
 
 Lack = tuple[Obstacle, frozenset[str]]  # with the tags that it is about
-Nearly = list[tuple[Agent, Lack]]  # agents that lack one thing
 
-_RAM: Lack = (Obstacle.RAM, frozenset())
-_FAILED: Lack = (Obstacle.FAILED_BEFORE, frozenset())
+RAM: Lack = (Obstacle.RAM, frozenset())
+FAILED: Lack = (Obstacle.FAILED_BEFORE, frozenset())
 
 
 def unfit(agent: Agent, job: Job, online: Collection[Agent]) -> list[Lack]:
     """Each thing for which the agent cannot do what waits of the job; nothing: it can."""
-    return [*_of_its_sort(agent, job), *_of_itself(agent, job, online)]
+    return [*of_its_sort(agent, job), *_of_itself(agent, job, online)]
 
 
-def _of_its_sort(agent: Agent, job: Job) -> Iterator[Lack]:
+class Obstacles:
+    """What keeps one agent from each of many jobs: what jobs have in common is looked at once."""
+
+    def __init__(self, agent: Agent, online: Mapping[UUID, Agent]) -> None:
+        self._agent = agent
+        self._online = online.values()
+        self._above: dict[Queue, Lack | None] = {}
+        self._lacks: dict[tuple[Queue | None, Requirements], Lack | None] = {}
+
+    def first(self, job: Job) -> Lack | None:
+        """The first thing that is in the way; None: nothing is."""
+        own = next(closed_at(job), None)
+        if own is not None:
+            return own.obstacle, frozenset()
+        return self._closed(job.parent) or self._unfit(job)
+
+    def _closed(self, queue: Queue | None) -> Lack | None:
+        """Of the queues above, from the root down."""
+        if queue is None:
+            return None
+        if queue not in self._above:
+            own = next(closed_at(queue), None)
+            closed = None if own is None else (own.obstacle, frozenset[str]())
+            self._above[queue] = self._closed(queue.parent) or closed
+        return self._above[queue]
+
+    def _unfit(self, job: Job) -> Lack | None:
+        like = (job.parent, job.requirements)
+        if like not in self._lacks:
+            self._lacks[like] = next(of_its_sort(self._agent, job), None)
+        return self._lacks[like] or next(_of_itself(self._agent, job, self._online), None)
+
+
+def of_its_sort(agent: Agent, job: Job) -> Iterator[Lack]:
     """What all agents with the same cpus, tags and bounds lack."""
     required = job.requirements
     if not serves(agent, job):
@@ -93,47 +125,6 @@ def _of_its_sort(agent: Agent, job: Job) -> Iterator[Lack]:
 
 def _of_itself(agent: Agent, job: Job, online: Collection[Agent]) -> Iterator[Lack]:
     if job.requirements.ram > agent.free_ram:
-        yield _RAM
+        yield RAM
     if job.failed_by and job.waiting and not takes_any(job, agent, online):
-        yield _FAILED
-
-
-@dataclass(frozen=True, slots=True)
-class Census:
-    """The agents that are online and may have work, as one job or queue sees them."""
-
-    idle: list[Agent]  # that can do it
-    busy: list[Agent]  # that can do it
-    unfit: list[Unfit]  # the most frequent first
-    nearly_idle: Nearly
-    nearly_busy: Nearly
-
-    @property
-    def able(self) -> int:
-        return len(self.idle) + len(self.busy)
-
-
-def census(
-    job: Job, idle: Iterable[Agent], busy: Iterable[Agent], online: Collection[Agent]
-) -> Census:
-    """Who could do what waits of the job, and what the others lack."""
-    lacks: Counter[Lack] = Counter()
-    sorts: dict[tuple[int, frozenset[str], int | None], list[Lack]] = {}
-
-    def fit(agent: Agent, nearly: Nearly) -> bool:
-        sort = (agent.cpus, agent.tags, agent.within)
-        if sort not in sorts:
-            sorts[sort] = list(_of_its_sort(agent, job))
-        found = [*sorts[sort], *_of_itself(agent, job, online)]
-        for lack in found:
-            lacks[lack] += 1
-        if len(found) == 1:
-            nearly.append((agent, found[0]))
-        return not found
-
-    nearly_idle: Nearly = []
-    nearly_busy: Nearly = []
-    able_idle = [agent for agent in idle if fit(agent, nearly_idle)]
-    able_busy = [agent for agent in busy if fit(agent, nearly_busy)]
-    every = [Unfit(obstacle, number, tags) for (obstacle, tags), number in lacks.most_common()]
-    return Census(able_idle, able_busy, every, nearly_idle, nearly_busy)
+        yield FAILED

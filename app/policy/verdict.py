@@ -4,15 +4,16 @@ Whatever is said of what would be is tried with `pick` on the farm itself, and t
 """
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from heapq import nsmallest
 from uuid import UUID
 
 from app.policy.changes import Change, freed, made
+from app.policy.crew import Census, Crew, Hand, Nearly, census, census_of_queue
 from app.policy.farm import Farm
 from app.policy.fit import Agent, Requirements
-from app.policy.obstacles import Census, Closed, Lack, Nearly, Obstacle, census, closed_above
+from app.policy.obstacles import Closed, Lack, Obstacle, closed_above
 from app.policy.pick import find, pick, start
 from app.policy.steps import Step, steps_to
 from app.policy.tree import Job, Queue, path
@@ -31,33 +32,15 @@ _Field = tuple[str, int | frozenset[str]]  # of what a job requires, by its name
 
 
 @dataclass(frozen=True, slots=True)
-class Crew:
-    """The agents that are online and may have work; those that have some, with the job.
-
-    Busy ones are told as they will be once they are free, as far as is known: `ram` says how much
-    memory they have in all, where that may come to more.
-    """
-
-    idle: Sequence[Agent]
-    busy: Mapping[Agent, Job]
-    ram: Mapping[UUID, int] = field(default_factory=dict)
-
-    def has(self, agent: Agent) -> bool:
-        return agent in self.busy or agent in self.idle
-
-    def knows_ram(self, agent: Agent) -> bool:
-        return self.ram.get(agent.id, agent.free_ram) <= agent.free_ram
-
-
-@dataclass(frozen=True, slots=True)
 class Verdict:
     """What was found of `node`.
 
     The `steps` are the walk of `agent`; with the id `NOBODY` that is one just as the job asks for,
     where no real one can do it. Where `frees` is a job, the agent is busy with it, and the walk is
-    the one after it. `gets` says that this agent would get the node's work, which only one of the
-    crew can. `change` is the smallest single one after which it would, or where none can do it,
-    after which `change_for` would; None where there is none or none is needed.
+    the one after it, as the agent will be then. `gets` says that this agent would get the node's
+    work, which only one of the crew can. `change` is the smallest single one after which it would,
+    or where none can do it, after which `change_for` would, once it is done with `change_frees`;
+    None where there is none or none is needed.
     """
 
     node: Queue | Job
@@ -69,22 +52,28 @@ class Verdict:
     gets: bool
     change: Change | None
     change_for: Agent
+    change_frees: Job | None
 
 
 def verdict(farm: Farm, node: Queue | Job, crew: Crew, asked: Agent | None = None) -> Verdict:
     """`asked` is the agent in question; without one, whichever is nearest to getting the work."""
     able = _able(farm, node, crew)
-    agent = asked or _nearest(farm, node, able)
-    frees = crew.busy.get(agent)
+    hand = _nearest(farm, node, able) if asked is None else crew.hand(asked.id)
+    frees = None if hand is None else hand[1]
+    agent = (asked or _as_asked(node)) if hand is None else crew.once_free(hand)
     closed = closed_above(node)
     with freed(farm, frees):
         steps = way(farm, agent, node)
-        gets = crew.has(agent) and _gets(farm, agent, node)
-    tries = () if gets else _tries(node, closed, steps, crew, agent, able)
-    change, change_for = next(
-        (tried for tried in tries if _would(farm, *tried, node, crew)), (None, agent)
+        gets = hand is not None and _gets(farm, agent, node)
+    tries = () if gets else _tries(node, closed, steps, crew, asked, hand, able)
+    change, for_whom = next(
+        ((change, one) for change, one in tries if _would(farm, change, one, node, crew)),
+        (None, (agent, frees)),
     )
-    return Verdict(node, closed, able, agent, frees, steps, gets, change, change_for)
+    change_for = crew.once_free(for_whom)
+    return Verdict(
+        *(node, closed, able, agent, frees, steps, gets), change, change_for, for_whom[1]
+    )
 
 
 def way(farm: Farm, agent: Agent, node: Queue | Job) -> list[Step]:
@@ -100,37 +89,20 @@ def way(farm: Farm, agent: Agent, node: Queue | Job) -> list[Step]:
 
 def _able(farm: Farm, node: Queue | Job, crew: Crew) -> Census:
     if isinstance(node, Job):
-        return census(node, crew.idle, crew.busy, farm.online.values())
-    bounds = {agent.within for agent in (*crew.idle, *crew.busy)}
-    reached = {within: _reached(farm, node, within) for within in bounds}
-    idle, busy = (
-        [agent for agent in agents if farm.kinds.met_by(agent) & reached[agent.within]]
-        for agents in (crew.idle, crew.busy)
-    )
-    return Census(idle, busy, [], [], [])
+        return census(node, crew, farm.online)
+    return census_of_queue(farm, node, crew)
 
 
-def _reached(farm: Farm, queue: Queue, within: int | None) -> int:
-    """The bits of what is open in the queue for agents that are bound to `within`."""
-    bound = farm.root if within is None else farm.queues.get(within)
-    if bound is None:
-        return 0
-    if bound in path(queue):
-        return queue.line.standing
-    above = list(path(bound))
-    if queue not in above or any(at.paused or at.full for at in above[: above.index(queue)]):
-        return 0
-    return bound.line.standing
+def _nearest(farm: Farm, node: Queue | Job, able: Census) -> Hand | None:
+    """An idle one that gets the work, any idle one, a busy one; or none."""
+    for hand in able.idle[:TRIED]:
+        if _gets(farm, hand[0], node):
+            return hand
+    return next(iter(able.idle or able.busy), None)
 
 
-def _nearest(farm: Farm, node: Queue | Job, able: Census) -> Agent:
-    """An idle one that gets the work, any idle one, a busy one; or one that is not there."""
-    for agent in able.idle[:TRIED]:
-        if _gets(farm, agent, node):
-            return agent
-    for agents in (able.idle, able.busy):
-        if agents:
-            return agents[0]
+def _as_asked(node: Queue | Job) -> Agent:
+    """One that is not there."""
     required = node.requirements if isinstance(node, Job) else Requirements()
     return Agent(NOBODY, required.cpus, required.ram, required.required_tags)
 
@@ -140,10 +112,10 @@ def _gets(farm: Farm, agent: Agent, node: Queue | Job) -> bool:
     return job is not None and any(at is node for at in path(job))
 
 
-def _would(farm: Farm, change: Change, agent: Agent, node: Queue | Job, crew: Crew) -> bool:
+def _would(farm: Farm, change: Change, hand: Hand, node: Queue | Job, crew: Crew) -> bool:
     """Whether the agent would get the node's work, now or once it is free, after the change."""
-    with freed(farm, crew.busy.get(agent)), made(farm, change):
-        return _gets(farm, agent, node)
+    with freed(farm, hand[1]), made(farm, change):
+        return _gets(farm, crew.once_free(hand), node)
 
 
 def _tries(
@@ -151,21 +123,22 @@ def _tries(
     closed: Sequence[Closed],
     steps: Sequence[Step],
     crew: Crew,
-    agent: Agent,
+    asked: Agent | None,
+    hand: Hand | None,
     able: Census,
-) -> Iterator[tuple[Change, Agent]]:
+) -> Iterator[tuple[Change, Hand]]:
     """Changes that might do, the smallest first, each with the agent that it is for."""
     if closed:
         opened = _opening(closed[0]) if len(closed) == 1 else None
-        if opened is not None and crew.has(agent):
-            yield opened, agent
-    elif isinstance(node, Job) and agent not in able.idle and agent not in able.busy:
+        if opened is not None and hand is not None:
+            yield opened, hand
+    elif isinstance(node, Job) and not (hand if asked is None else able.has(asked.id)):
         for nearly in (able.nearly_idle, able.nearly_busy):
-            some = [one for one in nearly if agent.id in (NOBODY, one[0].id)]
+            some = [one for one in nearly if asked is None or one[0][0].id == asked.id]
             yield from _asking_less(node, some, crew)
-    elif crew.has(agent):
+    elif hand is not None:
         for change in _overtaking(node, steps):
-            yield change, agent
+            yield change, hand
 
 
 def _opening(closed: Closed) -> Change | None:
@@ -176,17 +149,17 @@ def _opening(closed: Closed) -> Change | None:
     return None
 
 
-def _asking_less(job: Job, nearly: Nearly, crew: Crew) -> Iterator[tuple[Change, Agent]]:
+def _asking_less(job: Job, nearly: Nearly, crew: Crew) -> Iterator[tuple[Change, Hand]]:
     """What the job could ask instead, where it is one thing that agents lack."""
     required = job.requirements
-    agents: defaultdict[_Field, list[Agent]] = defaultdict(list)
-    for agent, lack in nearly:
-        field = _asking_for(required, agent, lack, crew)
+    hands: defaultdict[_Field, list[Hand]] = defaultdict(list)
+    for hand, lack in nearly:
+        field = _asking_for(required, hand, lack, crew)
         if field is not None:
-            agents[field].append(agent)
-    for name, value in nsmallest(VALUES, agents, key=lambda one: _given_up(required, *one)):
-        for agent in agents[name, value][:TRIED]:
-            yield Change(job, name, value), agent
+            hands[field].append(hand)
+    for name, value in nsmallest(VALUES, hands, key=lambda one: _given_up(required, *one)):
+        for hand in hands[name, value][:TRIED]:
+            yield Change(job, name, value), hand
 
 
 def _given_up(required: Requirements, name: str, value: int | frozenset[str]) -> float:
@@ -195,7 +168,7 @@ def _given_up(required: Requirements, name: str, value: int | frozenset[str]) ->
     return float((before - value) / before if isinstance(value, int) else len(before - value))
 
 
-def _asking_for(required: Requirements, agent: Agent, lack: Lack, crew: Crew) -> _Field | None:
+def _asking_for(required: Requirements, hand: Hand, lack: Lack, crew: Crew) -> _Field | None:
     """What the agent has; None where it may have enough once it is free."""
     obstacle, tags = lack
     match obstacle:
@@ -204,8 +177,8 @@ def _asking_for(required: Requirements, agent: Agent, lack: Lack, crew: Crew) ->
         case Obstacle.TAGS_EXCLUDED:
             return "excluded_tags", required.excluded_tags - tags
         case Obstacle.CPUS:
-            return "cpus", agent.cpus
-        case Obstacle.RAM if crew.knows_ram(agent):
+            return "cpus", hand[0].cpus
+        case Obstacle.RAM if crew.knows_ram(agent := crew.once_free(hand)):
             return "ram", agent.free_ram
         case _:
             return None

@@ -11,8 +11,14 @@ from app.policy.tree import Job, Queue
 
 
 def agent_of(row: Mapping[str, Any]) -> Agent:
-    tags = frozenset(row["tags"])
+    tags = _tags(tuple(row["tags"]))
     return Agent(row["id"], row["cpus"], row["free_ram"], tags, row["job_queue_id"])
+
+
+@lru_cache(maxsize=1024)
+def _tags(tags: tuple[str, ...]) -> frozenset[str]:
+    """One for all agents that have the same: two of them are compared at once."""
+    return frozenset(tags)
 
 
 def queue_of(row: Mapping[str, Any]) -> Queue:

@@ -135,6 +135,8 @@ async def test_an_operator_of_a_queue_drags_what_is_below_it_and_nothing_else(
         await expect(page.locator("#told")).to_contain_text("moved: /mine/two/one")
         await page.locator(text("/mine/two")).click()
         await expect(page.locator("#panel h2")).to_have_text("/mine/two")
+        await expect(page.locator(text("/mine/two/one"))).to_be_attached()
+        await page.get_by_label("Move below").focus()
         offered = page.locator("#paths option")
         assert [await one.get_attribute("value") for one in await offered.all()] == [
             "/mine", "/mine/two", "/mine/two/one",

@@ -38,6 +38,20 @@ def somebody() -> Session:
     return Session(b"", "", Caller(Role.VIEWER, "eve"), math.inf)
 
 
+async def looked_at(board: Board, topic: str) -> None:
+    """Until the board has looked for who was given a mark."""
+    async with asyncio.timeout(20):
+        while board.topics[topic].rows is None or board.topics[topic].expected:
+            await asyncio.sleep(0.01)
+
+
+async def marked(board: Board, topic: str) -> str:
+    """A mark, once the board has looked as well."""
+    mark = board.mark(topic)
+    await looked_at(board, topic)
+    return mark
+
+
 async def told(stream: AsyncIterator[bytes]) -> tuple[str, Any]:
     """The next event that says something: its name and data."""
     async with asyncio.timeout(20):
@@ -60,7 +74,7 @@ async def until(stream: AsyncIterator[bytes], wanted: str) -> Any:
 
 
 async def test_a_change_is_told_with_the_row_as_it_is_now(board: Board, farm: Farm) -> None:
-    stream = board.watch("queues", await board.mark("queues"), somebody())
+    stream = board.watch("queues", await marked(board, "queues"), somebody())
     await farm.job("shot", tasks=7, queue="/films")
     while True:
         rows = {row[0]: row for row in await until(stream, "rows")}
@@ -73,9 +87,8 @@ async def test_a_change_is_told_with_the_row_as_it_is_now(board: Board, farm: Fa
 async def test_what_changed_after_the_page_was_drawn_and_before_it_watched_is_told(
     board: Board, farm: Farm
 ) -> None:
-    mark = await board.mark("jobs")
+    mark = await marked(board, "jobs")
     job = await farm.job("shot", tasks=2, queue="/films")
-    await board.mark("jobs")
     stream = board.watch("jobs", mark, somebody())
     assert await until(stream, "new") == 1
     await farm.post(f"/jobs/{job['id']}/pause")
@@ -86,12 +99,52 @@ async def test_what_changed_after_the_page_was_drawn_and_before_it_watched_is_to
     await stream.aclose()
 
 
+async def test_a_mark_is_given_without_a_look_at_the_farm(
+    board: Board, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def never(_: object) -> dict[int, int]:
+        raise AssertionError("somebody waits for this")
+
+    topic = board.topics["jobs"]
+    monkeypatch.setattr(topic, "read", never)
+    assert [board.mark("jobs") for _ in range(3)] == 3 * [f"{board._epoch}-{topic.number}"]
+
+
+async def test_a_page_that_was_drawn_before_another_is_told_to_load_anew(
+    board: Board, farm: Farm
+) -> None:
+    before = await marked(board, "jobs")
+    job = await farm.job("shot", tasks=2, queue="/films")
+    await board._desk.look()
+    after = await marked(board, "jobs")
+    first, second = (board.watch("jobs", mark, somebody()) for mark in (before, after))
+    assert (await told(first))[0] == "stale"
+    await farm.post(f"/jobs/{job['id']}/pause")
+    for stream in (first, second):
+        [row] = await until(stream, "rows")
+        assert row[:3] == [job["id"], "paused", 2]
+        await stream.aclose()
+
+
+async def test_what_changed_before_the_board_looked_for_the_first_time_is_told(
+    board: Board, farm: Farm, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(board._wanted, "set", lambda: None)  # it does not look for now
+    mark = board.mark("jobs")
+    await farm.job("shot", tasks=2, queue="/films")
+    await board._desk.look()
+    monkeypatch.undo()
+    stream = board.watch("jobs", mark, somebody())
+    assert (await told(stream))[0] == "stale"
+    await stream.aclose()
+
+
 async def test_a_job_is_told_with_all_that_a_list_shows(board: Board, farm: Farm) -> None:
     await farm.queue("/films/fx")
     parent = await farm.job("sim", requeue=0)
     job = await farm.job("shot", tasks=2, queue="/films", parents=[parent["id"]])
     await farm.agent("a0")
-    stream = board.watch("jobs", await board.mark("jobs"), somebody())
+    stream = board.watch("jobs", await marked(board, "jobs"), somebody())
 
     async def becomes(*expected: object) -> None:
         while True:
@@ -116,7 +169,7 @@ async def test_a_job_is_told_with_all_that_a_list_shows(board: Board, farm: Farm
 async def test_agents_are_told_with_what_they_hold(board: Board, farm: Farm) -> None:
     await farm.agent("a0")
     await farm.job("shot", tasks=2, queue="/films", batch=2)
-    stream = board.watch("agents", await board.mark("agents"), somebody())
+    stream = board.watch("agents", await marked(board, "agents"), somebody())
     await farm.assign("a0")
     [row] = await until(stream, "rows")
     assert row == [farm.agents["a0"], "online", farm.jobs["shot"], "shot", 2]
@@ -127,7 +180,7 @@ async def test_agents_are_told_with_what_they_hold(board: Board, farm: Farm) -> 
 
 
 async def test_all_that_watch_are_sent_the_same_bytes(board: Board, farm: Farm) -> None:
-    mark = await board.mark("jobs")
+    mark = await marked(board, "jobs")
     streams = [board.watch("jobs", mark, somebody()) for _ in range(3)]
     heads = [await anext(stream) for stream in streams]
     await farm.job("shot", queue="/films")
@@ -142,7 +195,7 @@ async def test_who_falls_too_far_behind_is_told_to_load_anew(
     board: Board, farm: Farm, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(board_module, "KEPT_CHANGES", 2)
-    slow = board.watch("jobs", await board.mark("jobs"), somebody())
+    slow = board.watch("jobs", await marked(board, "jobs"), somebody())
     await anext(slow)
     topic = board.topics["jobs"]
     for number in range(4):
@@ -166,7 +219,7 @@ async def test_a_mark_of_another_process_means_to_load_anew(board: Board, mark: 
 
 async def test_a_stream_ends_with_its_session(board: Board) -> None:
     session = somebody()
-    stream = board.watch("jobs", await board.mark("jobs"), session)
+    stream = board.watch("jobs", await marked(board, "jobs"), session)
     await anext(stream)
     session.caller.ended = True
     assert (await told(stream))[0] == "over"
@@ -174,7 +227,7 @@ async def test_a_stream_ends_with_its_session(board: Board) -> None:
 
 
 async def test_nobody_is_looked_for_who_does_not_watch(board: Board, farm: Farm) -> None:
-    stream = board.watch("jobs", await board.mark("jobs"), somebody())
+    stream = board.watch("jobs", await marked(board, "jobs"), somebody())
     await anext(stream)
     assert board.viewers == 1
     await stream.aclose()
@@ -186,7 +239,7 @@ async def test_nobody_is_looked_for_who_does_not_watch(board: Board, farm: Farm)
 
 
 async def test_those_that_watch_hold_no_connection(board: Board, app: FastAPI) -> None:
-    mark = await board.mark("jobs")
+    mark = await marked(board, "jobs")
     streams = [board.watch("jobs", mark, somebody()) for _ in range(30)]
     for stream in streams:
         await anext(stream)

@@ -1,11 +1,12 @@
 """The page in a real browser: what is seen, and what is done by hand, by key and by touch."""
 
+import asyncio
 import json
 import re
 from pathlib import Path
 
 import pytest
-from playwright.async_api import Page, expect
+from playwright.async_api import Page, Route, expect
 
 from tests.figures.past import remember
 from tests.page.conftest import Stage
@@ -317,3 +318,25 @@ async def test_who_logs_out_is_at_the_login_and_back_does_not_help(stage: Stage)
         await expect(page.get_by_label("Token")).to_be_visible()
         await page.goto(f"{stage.url}/page/jobs")
         await expect(page.get_by_label("Token")).to_be_visible()
+
+
+async def test_why_a_job_does_not_run_stays_until_the_new_answer_is_there(stage: Stage) -> None:
+    await stage.farm.job("asks much", cpus=512)
+    async with stage.window() as page:
+        await page.goto(f"{stage.url}/page/jobs/{stage.farm.jobs['asks much']}")
+        why = page.locator("#facts .why-box")
+        await expect(why).to_contain_text("fewer than 512 cpus")
+        asked, answer = asyncio.Event(), asyncio.Event()
+
+        async def hold(route: Route) -> None:
+            asked.set()
+            await answer.wait()
+            await route.continue_()
+
+        await page.route("**/why", hold)
+        await stage.farm.post(f"/jobs/{stage.farm.jobs['asks much']}/pause")
+        await expect(page.locator("#facts .chip")).to_have_text("paused")
+        await asyncio.wait_for(asked.wait(), 10)
+        await expect(why).to_contain_text("fewer than 512 cpus", timeout=100)
+        answer.set()
+        await expect(why).to_contain_text("is paused")

@@ -9,11 +9,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.policy.changes import Change, freed_ram
+from app.policy.crew import Crew
 from app.policy.farm import Farm
 from app.policy.fit import Agent, Requirements
 from app.policy.obstacles import Obstacle
 from app.policy.tree import Job
-from app.policy.verdict import NOBODY, VALUES, Crew, verdict
+from app.policy.verdict import NOBODY, VALUES, verdict
 from tests.policy.books import Books
 from tests.policy.brute_force import Row
 from tests.policy.build import agent, farm, job
@@ -72,7 +73,7 @@ def test_the_change_is_the_smallest_that_lets_an_agent_have_the_job(moment: Mome
     idle = [name for name in books.agents if name not in held]
     crew = Crew(
         [policy.rows.agent(name) for name in idle],
-        {policy.rows.agent(name): policy.jobs[work.job] for name, work in held.items()},
+        [(policy.rows.agent(name), policy.jobs[work.job]) for name, work in held.items()],
     )
     found = verdict(policy.farm, policy.jobs[MINE], crew)
     if found.agent.id != NOBODY:
@@ -121,7 +122,7 @@ def _given_up(row: Row, field: str, value: Any) -> float:
 
 
 def asking(tree: Farm, mine: Job, *idle: Agent) -> tuple[str, Any] | None:
-    change = verdict(tree, mine, Crew(idle, {})).change
+    change = verdict(tree, mine, Crew(idle, [])).change
     return None if change is None else (change.field, change.value)
 
 
@@ -151,7 +152,7 @@ def test_an_idle_agent_counts_before_a_busy_one_that_lacks_less() -> None:
     idle, busy = agent(1, cpus=2), agent(2, cpus=16)
     tree = farm(mine, other, online=(idle, busy))
     tree.count(other, 1)
-    found = verdict(tree, mine, Crew([idle], {busy: other}))
+    found = verdict(tree, mine, Crew([idle], [(busy, other)]))
     assert found.change is not None
     assert (found.change.value, found.change_for) == (2, idle)
 
@@ -185,7 +186,7 @@ def _where_all_are_busy(free_ram: int, ram: int) -> tuple[list[Obstacle], Change
     who = replace(agent(), free_ram=free_ram)
     tree = farm(other, mine, online=(who,))
     tree.count(other, 1)
-    found = verdict(tree, mine, Crew([], {who: other}, {who.id: ram}))
+    found = verdict(tree, mine, Crew([], [(who, other)], {who.id: ram}))
     return [one.obstacle for one in found.census.unfit], found.change
 
 

@@ -5,13 +5,14 @@ from typing import Any
 
 from hypothesis import given, settings
 
+from app.policy.crew import Crew
 from app.policy.fit import Requirements
 from app.policy.made import read, why
 from app.policy.obstacles import Obstacle, unfit
 from app.policy.pick import pick
 from app.policy.steps import Rule, steps_to
 from app.policy.tree import Job, Queue, path
-from app.policy.verdict import NOBODY, Crew, Verdict, verdict
+from app.policy.verdict import NOBODY, Verdict, verdict
 from tests.policy.books import Books
 from tests.policy.brute_force import Row
 from tests.policy.build import agent, farm, job, queue
@@ -41,7 +42,7 @@ def crew(policy: FarmSim) -> Crew:
     online = [name for name, row in policy.rows.agents.items() if row["online"]]
     return Crew(
         [policy.rows.agent(name) for name in online if name not in held],
-        {policy.rows.agent(name): held[name] for name in online if name in held},
+        [(policy.rows.agent(name), held[name]) for name in online if name in held],
     )
 
 
@@ -115,7 +116,7 @@ def test_the_agents_that_can_do_something_in_a_queue_are_those_that_can_reach_it
         online = [n for n, row in policy.rows.agents.items() if row["online"]]
         for number in books.queues:
             found = verdict(policy.farm, policy.queues[number], crew(policy)).census
-            able = {who.id for who in (*found.idle, *found.busy)}
+            able = {who.id for who, _ in (*found.idle, *found.busy)}
             assert able == {
                 uuid_of(n) for n in online if _can(books, books.agents[n], books.queues[number])
             }
@@ -246,7 +247,7 @@ def test_why_an_assignment_was_made_begins_at_the_root_where_no_queue_is_named()
 def test_a_maximum_above_is_found_and_raising_it_is_the_change() -> None:
     inside = job(1)
     films = queue(1, inside, maximum=5, assigned=5)
-    found = verdict(farm(films), inside, Crew([agent()], {}))
+    found = verdict(farm(films), inside, Crew([agent()], []))
     assert [closed.obstacle for closed in found.closed] == [Obstacle.MAXIMUM]
     assert found.change is not None
     assert (found.change.node, found.change.field, found.change.value) == (films, "maximum", 6)
@@ -255,13 +256,13 @@ def test_a_maximum_above_is_found_and_raising_it_is_the_change() -> None:
 def test_with_two_things_in_the_way_no_single_change_is_named() -> None:
     inside = job(1, paused=True)
     tree = farm(queue(1, inside, paused=True))
-    assert verdict(tree, inside, Crew([agent()], {})).change is None
+    assert verdict(tree, inside, Crew([agent()], [])).change is None
 
 
 def test_a_tag_that_nobody_has_may_be_left_out() -> None:
     asks = job(1, requirements=Requirements(required_tags=frozenset({"gpu", "linux"})))
     who = agent(tags="linux")
-    found = verdict(farm(asks, online=(who,)), asks, Crew([who], {}))
+    found = verdict(farm(asks, online=(who,)), asks, Crew([who], []))
     assert found.agent.id == NOBODY
     assert found.change is not None
     assert (found.change.field, found.change.value) == ("required_tags", {"linux"})
@@ -274,8 +275,9 @@ def test_an_agent_that_is_bound_elsewhere_does_not_hide_that_all_others_are_busy
     rendered = next(iter(tv.children))
     assert isinstance(rendered, Job)
     tree.count(rendered, 2)
-    found = verdict(tree, films, Crew([elsewhere], dict.fromkeys(others, rendered)))
-    assert (found.census.idle, found.census.busy) == ([], others)
+    busy = [(one, rendered) for one in others]
+    found = verdict(tree, films, Crew([elsewhere], busy))
+    assert (found.census.idle, found.census.busy) == ([], busy)
     assert found.agent in others
 
 
@@ -284,14 +286,14 @@ def test_an_agent_that_is_bound_to_a_closed_part_of_a_queue_can_do_nothing_in_it
     films = queue(1, closed, queue(4, job(5)), job(6))
     inside, below = agent(1, within=2), agent(2, within=4)
     tree = farm(films, online=(inside, below))
-    assert verdict(tree, films, Crew([inside, below], {})).census.idle == [below]
+    assert verdict(tree, films, Crew([inside, below], [])).census.idle == [(below, None)]
 
 
 def test_an_agent_that_may_not_work_gets_nothing_and_no_change_helps_it() -> None:
     fits, paused = job(1), job(2, paused=True)
     tree = farm(fits, paused, online=())
     for one in (fits, paused):
-        found = verdict(tree, one, Crew([], {}), agent())
+        found = verdict(tree, one, Crew([], []), agent())
         assert (found.gets, found.change) == (False, None)
 
 
@@ -300,7 +302,7 @@ def test_where_all_are_busy_the_walk_is_of_the_next_that_is_free() -> None:
     who = agent()
     tree = farm(urgent, mine, online=(who,))
     tree.count(urgent, 1)
-    found = verdict(tree, mine, Crew([], {who: urgent}))
+    found = verdict(tree, mine, Crew([], [(who, urgent)]))
     assert (found.frees, found.gets) == (urgent, False)
     assert found.steps[0].rule is Rule.PRIORITY
     assert found.change is not None

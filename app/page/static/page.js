@@ -132,6 +132,7 @@ const farm = (() => {
       if (panel.hidden) return;
       if (event.detail.gone) close();
       else htmx.ajax("GET", root + panel.dataset.address, { target: "#panel", swap: "innerHTML" });
+      for (const why of panel.querySelectorAll("details[open] > summary")) htmx.trigger(why, "again");
     });
   }
 

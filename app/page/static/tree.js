@@ -1,185 +1,264 @@
-// The queue tree: bars, opening and closing, keys, dragging. Rows stay as the server draws them.
+// The queue tree. All queues are known here; rows are drawn for those that are shown, a part at a time.
 "use strict";
 
 (() => {
   const tree = document.getElementById("tree");
   const body = document.getElementById("rows");
   const find = document.getElementById("find");
+  const blank = document.getElementById("row").content.firstElementChild;
   const KEY = "farmqueue.open";
-  let rows = new Map(), below = new Map(), opened = null, chosen = null;
+  const FEW = 80, OPEN_LEVELS = 1; // all are open at first where there are few, else so many levels
+  const AT_ONCE = 300; // rows that are drawn before the browser does what else it has to
+  const byName = new Intl.Collator(undefined, { numeric: true }).compare;
+  let queues = new Map(), visible = [], painted = 0, chosen = 0, loading = false, meanwhile = [];
 
-  const value = (row) => row.dataset.v.split(",").map(Number);
-  const limit = (row, name) => (row.dataset[name] === "" ? null : Number(row.dataset[name]));
+  // --- what the service tells: how a queue is set, and what goes on in it ---
 
-  function read() {
-    rows = new Map(); below = new Map();
-    for (const row of body.rows) {
-      rows.set(row.dataset.id, row);
-      const siblings = below.get(row.dataset.parent);
-      if (siblings) siblings.push(row); else below.set(row.dataset.parent, [row]);
+  async function load() {
+    loading = true;
+    const answer = await fetch(`${farm.root}/page/queues/rows`, { headers: { "HX-Request": "true" } }).catch(() => null);
+    loading = false;
+    if (!answer || !answer.ok) {
+      const elsewhere = answer && answer.headers.get("HX-Redirect");
+      if (elsewhere) location.assign(elsewhere);
+      else { farm.say("The tree cannot be read just now.", true); setTimeout(refresh, 3000); }
+      return null;
     }
-    const kept = sessionStorage.getItem(KEY);
-    opened = kept ? new Set(JSON.parse(kept)) : null;
-    if (opened) for (const row of body.rows) if (row.hasAttribute("aria-expanded")) row.setAttribute("aria-expanded", opened.has(row.dataset.id));
-    show();
-    focusable(chosen && rows.get(chosen) || body.rows[0]);
-    document.getElementById("title").querySelector(".count").textContent = farm.number(Math.max(0, rows.size - 1));
+    const told = await answer.json();
+    take(told.rows);
+    update(meanwhile.splice(0)); // came before the rows did, and may be newer
+    return told.since;
   }
 
-  const isOpen = (row) => row.getAttribute("aria-expanded") === "true";
+  function take(rows) {
+    const before = queues, found = new Map();
+    for (const [id, parent, name, priority, weight, min, max, ...now] of rows) {
+      found.set(id, { id, parent, name, priority, weight, min, max, now, below: [], row: before.get(id)?.row, isNew: true });
+    }
+    for (const one of found.values()) found.get(one.parent)?.below.push(one);
+    const kept = sessionStorage.getItem(KEY);
+    const opened = kept && new Set(JSON.parse(kept));
+    queues = new Map(); // from the top down, siblings by name
+    const rest = found.has(0) ? [found.get(0)] : [];
+    while (rest.length) {
+      const one = rest.pop(), above = queues.get(one.parent);
+      one.level = above ? above.level + 1 : 0;
+      one.path = above ? `${above.level ? above.path : ""}/${one.name}` : "/";
+      one.open = opened ? opened.has(one.id) : found.size <= FEW || one.level < OPEN_LEVELS;
+      one.below.sort((a, b) => byName(a.name, b.name));
+      queues.set(one.id, one);
+      for (let at = one.below.length - 1; at >= 0; at -= 1) rest.push(one.below[at]);
+    }
+    const had = body.contains(document.activeElement);
+    show();
+    if (had && queues.get(chosen)?.row?.isConnected) queues.get(chosen).row.focus({ preventScroll: true });
+    document.getElementById("title").querySelector(".count").textContent = farm.number(Math.max(0, queues.size - 1));
+    document.getElementById("reading").hidden = queues.size > 0;
+  }
+
+  function update(changes) {
+    if (loading) meanwhile.push(...changes);
+    const touched = new Map();
+    for (const [id, ...now] of changes) {
+      const one = queues.get(id);
+      if (!one) continue;
+      one.now = now;
+      if (!one.row || one.isNew) continue;
+      writeNow(one);
+      const siblings = queues.get(one.parent)?.below || [one];
+      touched.set(siblings[0], siblings);
+    }
+    for (const siblings of touched.values()) bars(siblings, siblings.filter(({ row }) => row?.isConnected));
+  }
+
+  // --- which rows are shown, and drawing them ---
 
   function show() {
     const wanted = find.value.trim().toLowerCase();
-    if (wanted) {
-      const keep = new Set();
-      for (const row of body.rows) {
-        if (!row.dataset.path.toLowerCase().includes(wanted)) continue;
-        for (let at = row; at; at = rows.get(at.dataset.parent)) keep.add(at);
-      }
-      for (const row of body.rows) row.hidden = !keep.has(row);
-    } else {
-      const shut = new Set();
-      for (const row of body.rows) {
-        const parent = rows.get(row.dataset.parent);
-        const hide = Boolean(parent) && (shut.has(parent) || !isOpen(parent));
-        if (row.hidden !== hide) row.hidden = hide;
-        if (hide) shut.add(row);
-      }
+    visible = wanted ? matching(wanted) : opened();
+    const keep = new Set(visible.map(({ row }) => row));
+    for (const row of [...body.rows]) if (!keep.has(row)) row.remove();
+    painted = 0;
+    paint(AT_ONCE);
+    const at = queues.get(chosen);
+    focusable(at?.row?.isConnected ? at : visible[0]);
+  }
+  function opened() {
+    const found = [], rest = queues.has(0) ? [queues.get(0)] : [];
+    while (rest.length) {
+      const one = rest.pop();
+      found.push(one);
+      if (one.open) for (let at = one.below.length - 1; at >= 0; at -= 1) rest.push(one.below[at]);
     }
-    for (const siblings of below.values()) if (siblings.some((row) => !row.hidden)) draw(siblings);
+    return found;
+  }
+  function matching(wanted) {
+    const keep = new Set();
+    for (const one of queues.values()) {
+      if (!one.path.toLowerCase().includes(wanted)) continue;
+      for (let at = one; at && !keep.has(at); at = queues.get(at.parent)) keep.add(at);
+    }
+    return [...queues.values()].filter((one) => keep.has(one));
+  }
+
+  function paint(most) {
+    clearTimeout(paint.later);
+    const drawn = new Map(), end = Math.min(visible.length, painted + most);
+    let at = body.rows[painted] || null;
+    for (; painted < end; painted += 1) {
+      const one = visible[painted];
+      if (!one.row) one.row = blank.cloneNode(true);
+      if (one.isNew) {
+        write(one);
+        const siblings = drawn.get(one.parent);
+        if (siblings) siblings.push(one); else drawn.set(one.parent, [one]);
+      }
+      if (one.row === at) at = at.nextElementSibling;
+      else body.insertBefore(one.row, at);
+    }
+    for (const [parent, some] of drawn) bars(queues.get(parent)?.below || some, some);
+    if (painted < visible.length) paint.later = setTimeout(paint, 0, AT_ONCE);
+  }
+
+  function put(cell, text) { if (cell.textContent !== text) cell.textContent = text; }
+  function write(one) {
+    const { row, min, max } = one, cells = row.cells;
+    one.isNew = false;
+    row.id = `q${one.id}`;
+    row.dataset.id = one.id;
+    row.dataset.path = one.path;
+    row.className = `l${one.level}`;
+    row.setAttribute("aria-level", one.level + 1);
+    if (one.below.length) row.setAttribute("aria-expanded", one.open); else row.removeAttribute("aria-expanded");
+    put(row.querySelector(".text"), one.name || "/");
+    put(cells[3], String(min ?? ""));
+    put(cells[5], String(max ?? ""));
+    put(cells[9], one.level ? String(one.priority) : "");
+    put(cells[10], one.level ? String(one.weight) : "");
+    writeNow(one);
+  }
+  function writeNow({ row, now: [assigned, entitled, waiting, running, paused, under] }) {
+    const cells = row.cells;
+    put(cells[2], String(assigned));
+    put(cells[4], String(entitled ?? ""));
+    put(cells[6], farm.number(waiting));
+    put(cells[7], farm.number(running));
+    put(cells[8], under ? farm.span(under) : "");
+    row.classList.toggle("paused", paused);
+    put(row.querySelector(".flag"), paused ? "paused" : "");
   }
 
   // Siblings share one scale: the most agents that any of them has, may have or is entitled to.
-  function draw(siblings) {
+  function bars(siblings, drawn) {
     let scale = 1;
-    const farmSize = rows.get("0") ? Math.max(...value(rows.get("0"))) : 0;
-    for (const row of siblings) {
-      const most = limit(row, "max");
-      scale = Math.max(scale, ...value(row), limit(row, "min") || 0, most !== null && most <= 2 * farmSize ? most : 0);
-    }
-    for (const row of siblings) bar(row, scale);
+    const [all, entitledTo] = queues.get(0).now, farmSize = Math.max(all, entitledTo ?? 0);
+    for (const { now, min, max } of siblings) scale = Math.max(scale, now[0], now[1] ?? 0, min ?? 0, max !== null && max <= 2 * farmSize ? max : 0);
+    for (const one of drawn) bar(one, scale);
   }
-
-  function bar(row, scale) {
-    const track = row.querySelector(".track");
-    if (!track.firstChild) for (const name of ["fill", "min", "max", "share"]) {
-      const part = document.createElement("i");
-      part.className = name;
-      track.append(part);
-    }
-    const [fill, min, max, share] = track.children;
-    const [assigned, entitled] = value(row);
-    const low = limit(row, "min"), high = limit(row, "max");
+  function bar({ row, now: [assigned, entitled], min: low, max: high }, scale) {
+    const cell = row.cells[1], [fill, min, max, share] = cell.firstElementChild.children;
     const at = (n) => `${Math.min(100, (100 * n) / scale)}%`;
     fill.style.width = at(assigned);
     fill.classList.toggle("low", low !== null && assigned < low);
     min.hidden = low === null; if (low !== null) min.style.left = at(low);
     max.hidden = high === null || high > scale; if (high !== null) max.style.left = at(high);
-    const known = !row.dataset.v.endsWith(",");
-    share.hidden = !known;
-    share.style.left = at(entitled);
-    row.querySelector(".bar").setAttribute("aria-label",
-      `${assigned} agents` + (known ? `, entitled to ${entitled}` : "") + (low === null ? "" : `, minimum ${low}`) + (high === null ? "" : `, maximum ${high}`));
-  }
-
-  // --- what changed: [id, assigned, entitled, waiting, running, paused, below] ---
-
-  function put(cell, text) { if (cell.textContent !== text) cell.textContent = text; }
-  function update(changes) {
-    const touched = new Set();
-    for (const [id, assigned, entitled, waiting, running, paused, under] of changes) {
-      const row = rows.get(String(id));
-      if (!row) continue;
-      row.dataset.v = `${assigned},${entitled ?? ""}`;
-      put(row.cells[2], String(assigned));
-      put(row.cells[4], String(entitled ?? ""));
-      put(row.cells[6], farm.number(waiting));
-      put(row.cells[7], farm.number(running));
-      put(row.cells[8], under ? farm.span(under) : "");
-      row.classList.toggle("paused", paused);
-      put(row.querySelector(".flag"), paused ? "paused" : "");
-      touched.add(row.dataset.parent);
-    }
-    for (const parent of touched) if (below.get(parent).some((row) => !row.hidden)) draw(below.get(parent));
+    share.hidden = entitled === null; if (entitled !== null) share.style.left = at(entitled);
+    cell.setAttribute("aria-label",
+      `${assigned} agents` + (entitled === null ? "" : `, entitled to ${entitled}`) + (low === null ? "" : `, minimum ${low}`) + (high === null ? "" : `, maximum ${high}`));
   }
 
   // --- opening, closing, moving about ---
 
-  function expand(row, open) {
-    if (!row.hasAttribute("aria-expanded")) return;
-    row.setAttribute("aria-expanded", String(open));
+  const of = (row) => queues.get(Number(row.dataset.id));
+  function open(one, isOpen) {
+    one.open = isOpen;
+    if (one.row) one.row.setAttribute("aria-expanded", isOpen);
+  }
+  function expand(one, isOpen) {
+    if (!one.below.length) return;
+    open(one, isOpen);
     remember();
     show();
   }
   function remember() {
-    sessionStorage.setItem(KEY, JSON.stringify([...rows.values()].filter(isOpen).map((row) => row.dataset.id)));
+    sessionStorage.setItem(KEY, JSON.stringify([...queues.values()].filter((one) => one.open && one.below.length).map(({ id }) => id)));
   }
-  function all(open) {
-    for (const row of body.rows) if (row.hasAttribute("aria-expanded") && row.dataset.id !== "0") row.setAttribute("aria-expanded", String(open));
+  function all(isOpen) {
+    for (const one of queues.values()) if (one.below.length && one.id !== 0) open(one, isOpen);
     remember();
     show();
   }
-  function focusable(row) {
+  function focusable(one) {
     for (const other of body.querySelectorAll('[tabindex="0"]')) other.tabIndex = -1;
-    if (row) { row.tabIndex = 0; chosen = row.dataset.id; }
+    if (one) { one.row.tabIndex = 0; chosen = one.id; }
   }
-  function go(row) { if (row) { focusable(row); row.focus(); } }
-  function next(row, step) {
-    for (let at = row[step]; at; at = at[step]) if (!at.hidden) return at;
-    return null;
+  function go(one) { if (one) { focusable(one); one.row.focus(); } }
+  // So many rows further; those that are not drawn yet are, first.
+  function step(one, by) {
+    const to = visible.indexOf(one) + by;
+    if (to >= painted) paint(to - painted + AT_ONCE);
+    go(visible[to]);
   }
-  function openPanel(row) { focusable(row); farm.open(`/page/queues/${row.dataset.id}`, row).then(offerPaths); }
-  function offerPaths() {
-    const list = document.getElementById("paths");
-    if (list) list.replaceChildren(...[...rows.values()].filter(mine).map((row) => new Option(row.dataset.path, row.dataset.path)));
-  }
+  function openPanel(one) { focusable(one); farm.open(`/page/queues/${one.id}`, one.row); }
 
   const keys = {
-    ArrowDown: (row) => go(next(row, "nextElementSibling")),
-    ArrowUp: (row) => go(next(row, "previousElementSibling")),
-    ArrowRight: (row) => (row.hasAttribute("aria-expanded") && !isOpen(row) ? expand(row, true) : isOpen(row) && go(next(row, "nextElementSibling"))),
-    ArrowLeft: (row) => (isOpen(row) ? expand(row, false) : go(rows.get(row.dataset.parent))),
-    Home: () => go(body.rows[0]),
-    End: () => { const last = body.rows[body.rows.length - 1]; go(last.hidden ? next(last, "previousElementSibling") : last); },
+    ArrowDown: (one) => step(one, 1),
+    ArrowUp: (one) => step(one, -1),
+    ArrowRight: (one) => { if (one.below.length) { if (one.open) step(one, 1); else expand(one, true); } },
+    ArrowLeft: (one) => { if (one.open && one.below.length) expand(one, false); else go(queues.get(one.parent)); },
+    Home: () => go(visible[0]),
+    End: (one) => step(one, visible.length - 1 - visible.indexOf(one)),
     Enter: openPanel,
     " ": openPanel,
   };
   body.addEventListener("keydown", (event) => {
     const row = event.target.closest("tr");
-    if (row && keys[event.key] && !event.altKey && !event.ctrlKey && !event.metaKey) { event.preventDefault(); keys[event.key](row); }
+    if (row && keys[event.key] && !event.altKey && !event.ctrlKey && !event.metaKey) { event.preventDefault(); keys[event.key](of(row)); }
   });
   body.addEventListener("click", (event) => {
     const row = event.target.closest("tr");
     if (!row) return;
-    if (event.target.closest(".twist") && row.hasAttribute("aria-expanded")) expand(row, !isOpen(row));
-    else openPanel(row);
+    const one = of(row);
+    if (event.target.closest(".twist") && one.below.length) expand(one, !one.open);
+    else openPanel(one);
   });
   find.addEventListener("input", show);
   document.getElementById("open-all").addEventListener("click", () => all(true));
   document.getElementById("close-all").addEventListener("click", () => all(false));
 
-  // --- dragging a queue onto another ---
+  // --- moving a queue below another, by its path or by dragging ---
 
-  let dragged = null;
   // What may be changed: all, or what is in or below the queue that the token is bound to.
-  const top = tree.dataset.edit || "0";
-  function mine(row) {
-    for (let at = row; at; at = rows.get(at.dataset.parent)) if (at.dataset.id === top) return true;
+  const top = Number(tree.dataset.edit || 0);
+  function mine(one) {
+    for (let at = one; at; at = queues.get(at.parent)) if (at.id === top) return true;
     return false;
   }
+  const OFFERED = 50;
+  function offerPaths(event) {
+    if (event.target.name !== "parent") return;
+    const typed = event.target.value.toLowerCase(), paths = [];
+    for (const one of queues.values()) {
+      if (paths.length < OFFERED && one.path.toLowerCase().includes(typed) && mine(one)) paths.push(one.path);
+    }
+    document.getElementById("paths").replaceChildren(...paths.map((path) => new Option(path, path)));
+  }
+  for (const name of ["focusin", "input"]) document.getElementById("panel").addEventListener(name, offerPaths);
+
+  let dragged = null;
   if ("edit" in tree.dataset) body.addEventListener("pointerover", (event) => {
     const row = event.target.closest("tr");
-    if (row) row.draggable = mine(row) && row.dataset.id !== top;
+    if (row) row.draggable = mine(of(row)) && of(row).id !== top;
   });
   const over = (row) => { for (const old of body.querySelectorAll(".target")) old.classList.remove("target"); if (row) row.classList.add("target"); };
   body.addEventListener("dragstart", (event) => {
-    dragged = event.target.closest("tr");
+    dragged = of(event.target.closest("tr"));
     event.dataTransfer.effectAllowed = "move";
-    event.dataTransfer.setData("text/plain", dragged.dataset.path);
+    event.dataTransfer.setData("text/plain", dragged.path);
   });
   body.addEventListener("dragover", (event) => {
     const row = event.target.closest("tr");
-    if (!dragged || !row || row === dragged || !mine(row)) return;
+    if (!dragged || !row || of(row) === dragged || !mine(of(row))) return;
     event.preventDefault();
     over(row);
   });
@@ -188,19 +267,20 @@
     const row = event.target.closest("tr");
     event.preventDefault();
     over(null);
-    if (!dragged || !row || row === dragged) return;
-    htmx.ajax("POST", `${farm.root}/page/queues/${dragged.dataset.id}/move`, { source: tree, swap: "none", values: { parent_id: row.dataset.id } });
+    if (!dragged || !row || of(row) === dragged) return;
+    htmx.ajax("POST", `${farm.root}/page/queues/${dragged.id}/move`, { source: tree, swap: "none", values: { parent_id: row.dataset.id } });
     dragged = null;
   });
 
-  const refresh = farm.calm(1000, () => htmx.trigger(body, "refresh"));
-  let had = false;
-  document.addEventListener("htmx:beforeSwap", (event) => { if (event.target === body) had = body.contains(document.activeElement); });
-  document.addEventListener("htmx:afterSwap", (event) => {
-    if (event.target === body) { read(); if (had && rows.get(chosen)) rows.get(chosen).focus({ preventScroll: true }); }
-    if (event.target.id === "panel") offerPaths();
+  // --- as the farm lives ---
+
+  let live = false;
+  const refresh = farm.calm(1000, async () => {
+    const since = await load();
+    if (since === null || live) return;
+    live = true;
+    farm.live("queues", since, { rows: update, stale: refresh });
   });
   document.addEventListener("done", refresh);
-  read();
-  farm.live("queues", tree.dataset.since, { rows: update, stale: refresh });
+  refresh();
 })();
