@@ -20,7 +20,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from app.db.table import Table, Timestamp
 
 # How likely a write by a cycle gives the row a new version, see `Progress`.
-NEW_VERSION = 1 / 32
+NEW_VERSION = 1 / 16
 
 
 class Progress(Table):
