@@ -34,7 +34,7 @@ LEFT JOIN jobqueues p ON p.id = $3::bigint + n % greatest($4::bigint, 1)
 # Forty kinds of requirements: five sizes by eight sets of tags.
 _JOBS = """
 INSERT INTO jobs (title, job_queue_id, priority, weight, minimum_agents, maximum_agents, start,
-    "end", "by", frames, cpus, ram, required_tags, excluded_tags, tasks_total, waiting)
+    "end", "by", frames, cpus, ram, required_tags, excluded_tags, tasks_total)
 SELECT 'job ' || n, 1 + pg_temp.draw(n, 1, $2::int),
     (ARRAY[0, 0, 0, 0, 0, 0, 10, 10, -10, 50])[1 + pg_temp.draw(n, 2, 10)],
     pg_temp.draw(n, 3, 20) * 10,
@@ -45,7 +45,7 @@ SELECT 'job ' || n, 1 + pg_temp.draw(n, 1, $2::int),
     CAST((ARRAY['{}', '{linux}', '{windows}', '{gpu}', '{linux,nuke}', '{windows,houdini}',
         '{gpu,linux}', '{}'])[1 + kind % 8] AS text[]),
     CAST(CASE kind % 8 WHEN 7 THEN '{gpu}' ELSE '{}' END AS text[]),
-    $3::int, int4multirange(int4range(0, $3::int))
+    $3::int
 FROM generate_series(0, $1::bigint - 1) n, LATERAL (SELECT pg_temp.draw(n, 7, 40) AS kind) k
 """
 

@@ -8,6 +8,7 @@ from uuid import UUID
 from sqlalchemy import RowMapping, TextClause, delete, func, insert, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from app.db.counts import HELD_BY
 from app.db.tables import agents
 from app.tokens.store import VALID
 
@@ -20,11 +21,11 @@ STATE = """CASE
 END"""
 
 # An agent as JSON shows it, with its active assignment: at most one.
-_SHOWN = """
-SELECT g.*, a.id AS assignment_id, a.job_id, a.ordinals, a.started_at, j.title
+_SHOWN = f"""
+SELECT g.*, s.id AS assignment_id, s.job_id, s.ordinals, s.started_at, j.title
 FROM agents g
-LEFT JOIN assignments a ON a.agent_id = g.id AND a.ended_at IS NULL
-LEFT JOIN jobs j ON j.id = a.job_id
+{HELD_BY.format(agent="g")}
+LEFT JOIN jobs j ON j.id = s.job_id
 """
 
 # The agent that a registration is of: the one with its id, else the one at its address; one that
@@ -54,7 +55,9 @@ UPDATE agents SET online = true, last_seen = clock_timestamp(),
     lease_expires_at = greatest(
         clock_timestamp() + make_interval(secs => :lease_seconds),
         CASE WHEN NOT EXISTS (
-            SELECT FROM assignments WHERE agent_id = agents.id AND ended_at IS NULL
+            SELECT FROM (
+                SELECT ended_at FROM assignments WHERE agent_id = agents.id ORDER BY id DESC LIMIT 1
+            ) latest WHERE ended_at IS NULL
         ) THEN lease_expires_at END
     ),
     free_ram = coalesce(b.ram, free_ram)

@@ -40,7 +40,7 @@ _REPORT = "the service broke a rule: please report it with the history of what i
 ADVICE: Mapping[Check, str] = {
     Check.JOB_COUNTS: f"{_RERUN}; {_BY_HAND}",
     Check.WAITING_TASKS: f"{_RERUN}; {_BY_HAND}",
-    Check.AGENT_HELD_TWICE: f"{_END}; then make the index uq_assignments_active_agent again",
+    Check.AGENT_HELD_TWICE: _END,
     Check.ASSIGNMENT_TASKS: f"{_END}; {_BY_HAND}",
     Check.TASK_NOT_HELD: f"{_RERUN}; {_BY_HAND}",
     Check.ASSIGNMENT_STRAY: f"{_END}; {_BY_HAND}",

@@ -23,19 +23,22 @@ _LIMIT = f"LIMIT {LISTED + 1}"
 _JOBS = f"""
 WITH counted AS MATERIALIZED (
     SELECT j.id, j.tasks_done, j.tasks_failed, j.tasks_total, {WAITING} AS waiting,
+        j.time_finished IS NOT NULL AS finished,
         count(t.job_id) FILTER (WHERE t.state = 'done') AS done,
         count(t.job_id) FILTER (WHERE t.state = 'failed') AS failed,
         j.tasks_total - count(t.job_id) FILTER (WHERE t.state <> 'waiting') AS should_wait,
         count(t.job_id) FILTER (WHERE (t.state = 'waiting') <> (j.waiting @> t.ordinal)) AS wrong,
         int4multirange(int4range(0, j.tasks_total)) @> j.waiting AS within
-    FROM jobs j LEFT JOIN tasks t ON t.job_id = j.id
+    FROM jobs_now j LEFT JOIN tasks t ON t.job_id = j.id
     WHERE {{jobs}}
-    GROUP BY j.id
+    GROUP BY j.id, j.tasks_done, j.tasks_failed, j.tasks_total, j.waiting, j.time_finished
 )
 (SELECT '{Check.JOB_COUNTS}' AS "check", 'job ' || id AS subject, format(
-    'stored are %s done and %s failed, its tasks are %s and %s',
-    tasks_done, tasks_failed, done, failed) AS detail
-FROM counted WHERE (tasks_done, tasks_failed) <> (done, failed) ORDER BY id {_LIMIT})
+    'stored are %s done and %s failed of %s, and that it %s; its tasks are %s and %s',
+    tasks_done, tasks_failed, tasks_total,
+    CASE WHEN finished THEN 'is finished' ELSE 'goes on' END, done, failed) AS detail
+FROM counted WHERE (tasks_done, tasks_failed) <> (done, failed)
+    OR finished <> (tasks_done + tasks_failed = tasks_total) ORDER BY id {_LIMIT})
 UNION ALL
 (SELECT '{Check.WAITING_TASKS}', 'job ' || id, format(
     'stored as waiting are %s, of its tasks %s wait; %s of them are stored wrong',

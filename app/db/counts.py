@@ -1,6 +1,6 @@
 """Counts that are derived, each in one place: SQL fragments for the stores."""
 
-# The number of ordinals in jobs.waiting (alias j).
+# The number of ordinals that wait, of jobs_now (alias j).
 WAITING = "(SELECT coalesce(sum(upper(r) - lower(r)), 0)::int FROM unnest(j.waiting) AS r)"
 
 # What neither waits nor has ended is running.
@@ -8,6 +8,13 @@ RUNNING = f"(j.tasks_total - j.tasks_done - j.tasks_failed - {WAITING})"
 
 # Jobs with a task that waits or runs: few among all that ever were, and in an index of their own.
 UNFINISHED = "j.time_finished IS NULL"
+
+# The assignment that each of these agents has now, as `s`, null for one that has none: whatever is
+# not an agent's latest has ended. A shorter way than an index of the active ones, where every
+# assignment that ended leaves an entry until it is cleared away.
+HELD_BY = """LEFT JOIN LATERAL (
+    SELECT * FROM assignments WHERE agent_id = {agent}.id ORDER BY id DESC LIMIT 1
+) s ON s.ended_at IS NULL"""
 
 # Agents at each job: an agent holds at most one active assignment.
 HELD = """

@@ -46,7 +46,7 @@ SELECT c.relname AS name, quote_ident(c.relname) AS quoted,
                 coalesce(CAST(:unseen AS jsonb) ->> c.relname, ''), ' '))) AS seen
 FROM pg_class c
 WHERE c.relnamespace = CAST(quote_ident(current_schema()) AS regnamespace)
-    AND c.relkind IN ('r', 'p') AND NOT c.relispartition
+    AND c.relkind IN ('r', 'p', 'v') AND NOT c.relispartition
 ORDER BY c.relname
 """)
 

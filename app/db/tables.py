@@ -25,12 +25,12 @@ from sqlalchemy import (
     text,
     true,
 )
-from sqlalchemy.dialects.postgresql import ARRAY, INT4MULTIRANGE
-from sqlalchemy.dialects.postgresql.ranges import MultiRange
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.db.figure_table import Figures
 from app.db.page_tables import Session
+from app.db.progress_table import Progress, jobs_with
 from app.db.records import History
 from app.db.table import Table, Timestamp
 from app.db.token_table import Token
@@ -82,8 +82,8 @@ class JobQueue(Table):
 class Job(Table):
     """Work to be done: `tasks_total` tasks, numbered (ordinal) from 0 in order of frame, then tile.
 
-    `waiting` holds the ordinals that wait. A task gets a row of its own when it is first assigned,
-    so that a job of a million tasks is one row until agents work on it.
+    How far it is stands in `job_progress`; `jobs_now` shows both. A task gets a row of its own when
+    it is first assigned, so that a job of a million tasks is two rows until agents work on it.
     """
 
     __tablename__ = "jobs"
@@ -98,16 +98,8 @@ class Job(Table):
         CheckConstraint("ram >= 0", "ram"),
         CheckConstraint('"by" > 0', "by"),
         CheckConstraint('start <= "end"', "start_before_end"),
-        CheckConstraint(
-            "tasks_done >= 0 AND tasks_failed >= 0 AND tasks_done + tasks_failed <= tasks_total",
-            "task_counts",
-        ),
-        CheckConstraint(
-            "(time_finished IS NULL) = (tasks_done + tasks_failed < tasks_total)", "finished"
-        ),
         Index("ix_jobs_job_queue_id", "job_queue_id", "id"),
-        # Few among all that ever ran. No index has a column that every assignment changes: the new
-        # version of the row then stays in its page, and no index is touched.
+        # Few among all that ever ran.
         Index(
             "ix_jobs_not_finished", "job_queue_id", postgresql_where=text("time_finished IS NULL")
         ),
@@ -137,13 +129,9 @@ class Job(Table):
     # json, not jsonb: the agent gets the text as it was submitted, order of keys included.
     data: Mapped[Any] = mapped_column(JSON(none_as_null=False), server_default=text("'null'"))
     tasks_total: Mapped[int] = mapped_column(Integer)
-    tasks_done: Mapped[int] = mapped_column(Integer, server_default=text("0"))
-    tasks_failed: Mapped[int] = mapped_column(Integer, server_default=text("0"))
-    waiting: Mapped[MultiRange[int]] = mapped_column(INT4MULTIRANGE)
     time_submitted: Mapped[datetime] = mapped_column(
         Timestamp, server_default=func.clock_timestamp()
     )
-    time_started: Mapped[datetime | None] = mapped_column(Timestamp)
     time_finished: Mapped[datetime | None] = mapped_column(Timestamp)
     # The token that it came with; null: of the environment, or from before there were tokens.
     submitted_by: Mapped[int | None] = mapped_column(BigInteger)
@@ -225,13 +213,6 @@ class Assignment(Table):
             "ended_because",
         ),
         CheckConstraint("(ended_at IS NULL) = (ended_because IS NULL)", "ended"),
-        # An agent holds at most one active assignment at a time.
-        Index(
-            "uq_assignments_active_agent",
-            "agent_id",
-            unique=True,
-            postgresql_where=text("ended_at IS NULL"),
-        ),
         Index("ix_assignments_active_job", "job_id", postgresql_where=text("ended_at IS NULL")),
         Index("ix_assignments_agent_id", "agent_id", "id"),
     )
@@ -292,6 +273,8 @@ metadata = Table.metadata  # of all tables, those of app/db/records.py too
 # The same tables for Core, which the stores write their SQL with.
 jobqueues = metadata.tables["jobqueues"]
 jobs = metadata.tables["jobs"]
+job_progress = metadata.tables[Progress.__tablename__]
+jobs_now = jobs_with(job_progress, jobs)
 job_dependencies = metadata.tables["job_dependencies"]
 agents = metadata.tables["agents"]
 assignments = metadata.tables["assignments"]

@@ -44,7 +44,7 @@ ends AS (
 ),
 begun AS (
     SELECT extract(epoch FROM j.time_started - j.time_submitted) AS waited
-    FROM jobs j
+    FROM jobs_now j
     WHERE j.id IN (SELECT job_id FROM told WHERE action = 'assignment.made')
         AND j.time_started >= CAST(:at AS timestamptz)
         AND j.time_started < CAST(:at AS timestamptz) + interval '1 minute'

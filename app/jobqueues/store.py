@@ -45,7 +45,7 @@ below (id) AS (
 ),
 work (job_queue_id, waiting, running) AS (
     SELECT j.job_queue_id, sum({WAITING}), sum({RUNNING})
-    FROM jobs j WHERE {UNFINISHED} AND j.job_queue_id IN (SELECT id FROM below) GROUP BY 1
+    FROM jobs_now j WHERE {UNFINISHED} AND j.job_queue_id IN (SELECT id FROM below) GROUP BY 1
 ),
 held_jobs (job_queue_id, jobs) AS (
     SELECT job_queue_id, count(*) FROM jobs WHERE job_queue_id IN (SELECT id FROM below) GROUP BY 1
@@ -65,7 +65,7 @@ _ROOT = f"""
 SELECT coalesce(sum({WAITING}), 0)::int AS waiting, coalesce(sum({RUNNING}), 0)::int AS running,
     (SELECT count(*)::int FROM jobs WHERE job_queue_id IS NULL) AS jobs,
     (SELECT count(*)::int FROM assignments WHERE ended_at IS NULL) AS assigned_agents
-FROM jobs j WHERE {UNFINISHED} AND j.job_queue_id IS NULL
+FROM jobs_now j WHERE {UNFINISHED} AND j.job_queue_id IS NULL
 """
 
 # The queue and its ancestors, nearest first.

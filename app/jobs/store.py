@@ -27,7 +27,15 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.types import TypeEngine
 
 from app.db.counts import WAITING
-from app.db.tables import assignments, job_dependencies, jobqueues, jobs, tokens
+from app.db.tables import (
+    assignments,
+    job_dependencies,
+    job_progress,
+    jobqueues,
+    jobs,
+    jobs_now,
+    tokens,
+)
 from app.policy.states import JobState
 
 NAMED = 4
@@ -35,7 +43,7 @@ NAMED = 4
 _ID = BigInteger()
 
 # Aliases as the fragments of app/db/counts.py name them.
-j = jobs.alias("j")
+j = jobs_now.alias("j")
 _depends = job_dependencies.alias("d")
 _active = and_(assignments.c.job_id == j.c.id, assignments.c.ended_at.is_(None))
 
@@ -105,12 +113,15 @@ WITH fresh AS (
 running AS (
     SELECT coalesce(range_agg(int4range(ordinal, ordinal + 1)), '{}') AS ordinals
     FROM tasks WHERE job_id = :id AND state = 'running'
+),
+unfinished AS (
+    UPDATE jobs SET time_finished = NULL WHERE id = :id AND time_finished IS NOT NULL
 )
-UPDATE jobs SET
+UPDATE job_progress SET
     waiting = int4multirange(int4range(0, tasks_total)) - running.ordinals,
-    tasks_done = 0, tasks_failed = 0, time_finished = NULL,
+    tasks_done = 0, tasks_failed = 0,
     time_started = CASE WHEN isempty(running.ordinals) THEN NULL ELSE time_started END
-FROM running WHERE id = :id
+FROM running WHERE job_id = :id
 """)
 
 # The failed tasks as if they had not failed; attempts and last error stay.
@@ -126,9 +137,12 @@ FROM again
 """)
 
 _WAIT_AGAIN = text("""
-UPDATE jobs SET waiting = waiting + CAST(CAST(:ordinals AS text) AS int4multirange),
-    tasks_failed = tasks_failed - :tasks, time_finished = NULL
-WHERE id = :id
+WITH unfinished AS (
+    UPDATE jobs SET time_finished = NULL WHERE id = :id AND time_finished IS NOT NULL
+)
+UPDATE job_progress SET waiting = waiting + CAST(CAST(:ordinals AS text) AS int4multirange),
+    tasks_failed = tasks_failed - :tasks
+WHERE job_id = :id
 """)
 
 
@@ -210,16 +224,24 @@ async def place(connection: AsyncConnection, job_id: int) -> RowMapping | None:
 
 async def is_held_by(connection: AsyncConnection, job_id: int, agent_id: UUID) -> bool:
     """Whether the agent works on the job now."""
-    held = assignments.c.agent_id == agent_id, assignments.c.ended_at.is_(None)
-    query = select(assignments.c.id).where(assignments.c.job_id == job_id, *held)
-    return await connection.scalar(query) is not None
+    query = (
+        select(assignments.c.job_id == job_id, assignments.c.ended_at.is_(None))
+        .where(assignments.c.agent_id == agent_id)
+        .order_by(assignments.c.id.desc())
+        .limit(1)
+    )
+    return all((await connection.execute(query)).one_or_none() or [False])
 
 
 async def lock_for_deletion(connection: AsyncConnection, job_id: int) -> RowMapping | None:
     """The job, when no submission can begin to depend on it any more."""
-    query = select(jobs.c.id, jobs.c.title, jobs.c.tasks_done, jobs.c.tasks_total)
-    found = await connection.execute(query.where(jobs.c.id == job_id).with_for_update())
-    return found.mappings().one_or_none()
+    query = (
+        select(jobs.c.id, jobs.c.title, job_progress.c.tasks_done, jobs.c.tasks_total)
+        .join_from(jobs, job_progress, job_progress.c.job_id == jobs.c.id)
+        .where(jobs.c.id == job_id)
+        .with_for_update(of=jobs)
+    )
+    return (await connection.execute(query)).mappings().one_or_none()
 
 
 async def unfinished_dependents(connection: AsyncConnection, job_id: int) -> Sequence[RowMapping]:

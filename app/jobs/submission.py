@@ -9,7 +9,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from sqlalchemy.dialects.postgresql.ranges import MultiRange, Range
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.caller import Caller
@@ -133,7 +132,6 @@ def _row(asked: JobCreate, frames: Frames, queues: Mapping[int | str, int]) -> d
         "by": asked.by if asked.frames is None else frames.by,
         "frames": str(frames),
         "tasks_total": total,
-        "waiting": MultiRange([Range(0, total)]),
     }
 
 

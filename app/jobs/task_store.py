@@ -45,7 +45,7 @@ FROM jobs WHERE id = :job_id
 
 # From the ranges that wait; unnest() gives them in ascending order, so the first found are it.
 _WAITING = text("""
-SELECT ordinal FROM jobs j, unnest(j.waiting) AS r, LATERAL generate_series(
+SELECT ordinal FROM jobs_now j, unnest(j.waiting) AS r, LATERAL generate_series(
     greatest(lower(r), :first), least(upper(r), greatest(lower(r), :first) + :limit) - 1
 ) AS ordinal
 WHERE j.id = :job_id AND upper(r) > :first

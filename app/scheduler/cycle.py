@@ -286,7 +286,7 @@ class Cycles:
         if missing := self.kept.told.missing(job_ids):
             self.kept.told.add(await store.told(connection, missing))
 
-    def _alive(self, this: Round) -> list[leases.Alive]:
+    def _alive(self, this: Round) -> list[store.Alive]:
         """Agents that called, to be written; those that will wait may be silent meanwhile."""
         lease = self.settings.lease_seconds
         busy = {one.agent.facts.id for one in this.grants} | {one.agent_id for one in this.held}
@@ -310,7 +310,7 @@ class Cycles:
         self.kept.told.make_room()
 
 
-def _numbers(this: Round) -> list[tuple[int, int, int, str, str]]:
+def _numbers(this: Round) -> list[store.Numbers]:
     """What changed in the numbers of each job: done, failed, came back, went out."""
     numbers: dict[int, tuple[Counter[TaskState], list[int], list[int]]] = {}
     for one in this.counted:

@@ -6,15 +6,19 @@ from uuid import UUID
 from sqlalchemy import RowMapping, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from app.db.counts import HELD_BY
 from app.policy.states import EndedBecause
 
 # `ended_at IS NULL` is the fence: whoever comes second ends nothing and frees nothing. A task with
 # which :most_lost agents went silent is set aside as failed (null: never): it may be the cause.
-_TAKE_BACK = text("""
+_TAKE_BACK = text(f"""
 WITH ended AS (
     UPDATE assignments SET ended_at = clock_timestamp(), ended_because = :because
     WHERE ended_at IS NULL AND (
-        agent_id = ANY(CAST(:agent_ids AS uuid[]))
+        id IN (
+            SELECT s.id FROM unnest(CAST(:agent_ids AS uuid[])) AS g(id)
+            {HELD_BY.format(agent="g")}
+        )
         OR job_id = ANY(CAST(:job_ids AS bigint[]))
         OR id = ANY(CAST(:assignment_ids AS bigint[]))
     )
@@ -37,16 +41,20 @@ freed AS (
     RETURNING t.job_id, t.ordinal, t.assignment_id, t.state
 ),
 waiting_again AS (
-    UPDATE jobs j SET waiting = j.waiting + f.ordinals, tasks_failed = j.tasks_failed + f.failed,
-        time_finished = CASE WHEN j.tasks_done + j.tasks_failed + f.failed = j.tasks_total
-            THEN clock_timestamp() ELSE j.time_finished END
+    UPDATE job_progress p SET waiting = p.waiting + f.ordinals,
+        tasks_failed = p.tasks_failed + f.failed
     FROM (
         SELECT job_id, count(*) FILTER (WHERE state = 'failed') AS failed, coalesce(
-            range_agg(int4range(ordinal, ordinal + 1)) FILTER (WHERE state = 'waiting'), '{}'
+            range_agg(int4range(ordinal, ordinal + 1)) FILTER (WHERE state = 'waiting'), '{{}}'
         ) AS ordinals
         FROM freed GROUP BY job_id
     ) f
-    WHERE j.id = f.job_id
+    WHERE p.job_id = f.job_id
+    RETURNING p.job_id, p.tasks_done + p.tasks_failed = p.tasks_total AS finished
+),
+finished AS (
+    UPDATE jobs SET time_finished = clock_timestamp()
+    FROM waiting_again w WHERE w.finished AND jobs.id = w.job_id
 ),
 told AS (
     INSERT INTO history (actor, action, agent_id, job_id, assignment_id, detail)
@@ -60,7 +68,7 @@ told AS (
     FROM ended e ORDER BY e.id
 )
 SELECT count(*) FROM ended
-""")
+""")  # noqa: S608  # of constants
 
 
 # How an assignment stands: whether it `ended`, and why.

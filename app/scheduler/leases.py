@@ -11,11 +11,9 @@ from uuid import UUID
 
 from app.clock import steady
 from app.scheduler.kept import KeptAgent, Lease
+from app.scheduler.store import Alive
 
 AS_GOOD_AS_NEW = 1 / 20  # of a lease
-
-# An agent that called: its id, free MB or None, its lease in seconds, whether it asked for work.
-Alive = tuple[UUID, int | None, float, bool]
 
 
 def to_write(

@@ -9,15 +9,24 @@ from uuid import UUID
 
 import asyncpg
 
+from app.db.counts import HELD_BY
 from app.db.engine import FARM_LOCK
+from app.db.progress_table import NEW_VERSION
 
 Rows = Sequence[asyncpg.Record]
+
+Granted = tuple[UUID, int, str, str]  # agent id, job id, ordinals as the text of an array, why
+# An agent that called: id, free MB or None, lease in seconds, whether it asked.
+Alive = tuple[UUID, int | None, float, bool]
+# What changed of a job: id, more done, more failed; ordinals that came back, ordinals that went
+# out, both as the text of a multirange.
+Numbers = tuple[int, int, int, str, str]
 
 # In one message. What follows must be a statement of its own: one that locks and reads sees the
 # state from before the lock.
 _BEGIN = f"BEGIN; SELECT pg_advisory_xact_lock({FARM_LOCK})"
 
-_PLANS = ("enable_seqscan", "enable_hashjoin", "enable_mergejoin")
+_PLANS = ("enable_seqscan", "enable_hashjoin", "enable_mergejoin", "enable_sort")
 _FOR_FEW = "SET plan_cache_mode = force_generic_plan; " + "; ".join(
     f"SET {plan} = off" for plan in _PLANS
 )
@@ -41,30 +50,32 @@ SELECT id, parent_jobqueue_id, name, priority, weight, minimum_agents, maximum_a
 FROM jobqueues WHERE id = ANY($1::bigint[])
 """
 
-# Jobs with a task that waits or runs, and what each still waits for.
-_JOBS = """
+_OF_JOB = """
 SELECT j.id, j.title, j.job_queue_id, j.priority, j.weight, j.minimum_agents, j.maximum_agents,
     j.paused, j.frames, j."by", j.num_tiles, j.batch, j.batch_contiguous, j.cpus, j.ram,
-    j.required_tags, j.excluded_tags, CAST(j.waiting AS text) AS waiting, j.requeue, j.tasks_total,
-    j.tasks_done, j.tasks_failed, p.parents
-FROM jobs j LEFT JOIN (
+    j.required_tags, j.excluded_tags, j.requeue, j.tasks_total, CAST(p.waiting AS text) AS waiting,
+    p.tasks_done, p.tasks_failed"""
+
+# Jobs with a task that waits or runs, and what each still waits for.
+_JOBS = f"""
+{_OF_JOB}, u.parents
+FROM jobs j JOIN job_progress p ON p.job_id = j.id LEFT JOIN (
     SELECT d.job_id, array_agg(d.parent_job_id) AS parents
-    FROM job_dependencies d JOIN jobs p ON p.id = d.parent_job_id
+    FROM job_dependencies d JOIN job_progress p ON p.job_id = d.parent_job_id
     WHERE p.tasks_done < p.tasks_total
     GROUP BY d.job_id
-) p ON p.job_id = j.id
+) u ON u.job_id = j.id
 WHERE j.time_finished IS NULL
 """
 
-_JOBS_OF = """
-SELECT j.id, j.title, j.job_queue_id, j.priority, j.weight, j.minimum_agents, j.maximum_agents,
-    j.paused, j.frames, j."by", j.num_tiles, j.batch, j.batch_contiguous, j.cpus, j.ram,
-    j.required_tags, j.excluded_tags, CAST(j.waiting AS text) AS waiting, j.requeue, j.tasks_total,
-    j.tasks_done, j.tasks_failed, ARRAY(
-        SELECT d.parent_job_id FROM job_dependencies d JOIN jobs p ON p.id = d.parent_job_id
-        WHERE d.job_id = j.id AND p.tasks_done < p.tasks_total
-    ) AS parents
-FROM jobs j
+_JOBS_OF = f"""
+{_OF_JOB}, ARRAY(
+    SELECT d.parent_job_id FROM job_dependencies d JOIN job_progress p ON p.job_id = d.parent_job_id
+    WHERE d.job_id = j.id AND p.tasks_done < p.tasks_total
+) AS parents
+FROM jobs j, LATERAL (
+    SELECT * FROM job_progress WHERE job_id = j.id ORDER BY version DESC LIMIT 1
+) p
 WHERE j.time_finished IS NULL AND j.id = ANY($1::bigint[])
 """
 
@@ -78,11 +89,11 @@ WHERE failures > 0 AND state = 'waiting' AND failed_by <> '{}'
 """
 _FAILED_BEFORE_OF = f"{_FAILED_BEFORE} AND job_id = ANY($1::bigint[])"
 
-# Agents, each with its active assignment: at most one.
-_AGENTS = """
+# Agents, each with its active assignment, if it has one.
+_AGENTS = f"""
 SELECT g.id, g.hostname, g.mode, g.online, g.cpus, g.free_ram, g.tags, g.job_queue_id,
     s.id AS assignment_id, s.job_id, s.ordinals, s.done, s.failed
-FROM agents g LEFT JOIN assignments s ON s.agent_id = g.id AND s.ended_at IS NULL
+FROM agents g {HELD_BY.format(agent="g")}
 """
 _AGENTS_OF = f"{_AGENTS} WHERE g.id = ANY($1::uuid[])"
 
@@ -150,7 +161,7 @@ FROM outcomes o JOIN told_assignments a ON a.id = o.assignment_id ORDER BY o.ass
 
 # What a cycle decided. New assignments come in the order in which they were decided: the ids of the
 # history tell it. The agents that called live; who waits for work may be silent meanwhile.
-_DECIDE = """
+DECIDE = f"""
 WITH made AS (
     INSERT INTO assignments (agent_id, job_id, ordinals, why)
     SELECT g.agent_id, g.job_id, CAST(g.ordinals AS int[]), g.why
@@ -167,16 +178,22 @@ begun AS (
     RETURNING assignment_id, ordinal, attempts
 ),
 counted AS (
-    UPDATE jobs j SET
-        tasks_done = j.tasks_done + n.done, tasks_failed = j.tasks_failed + n.failed,
-        waiting = j.waiting + CAST(n.back AS int4multirange) - CAST(n.out AS int4multirange),
-        time_started = CASE WHEN n.out = '{}' THEN j.time_started
-            ELSE coalesce(j.time_started, clock_timestamp()) END,
-        time_finished = CASE WHEN j.tasks_done + n.done + j.tasks_failed + n.failed
-            = j.tasks_total THEN clock_timestamp() END
+    UPDATE job_progress p SET
+        tasks_done = p.tasks_done + n.done, tasks_failed = p.tasks_failed + n.failed,
+        waiting = p.waiting + CAST(n.back AS int4multirange) - CAST(n.out AS int4multirange),
+        time_started = CASE WHEN n.out = '{{}}' THEN p.time_started
+            ELSE coalesce(p.time_started, clock_timestamp()) END,
+        version = p.version + (random() < {NEW_VERSION})::int
     FROM unnest($9::bigint[], $10::int[], $11::int[], $12::text[], $13::text[])
-        AS n(job_id, done, failed, back, out)
-    WHERE j.id = n.job_id
+        AS n(job_id, done, failed, back, out), LATERAL (
+            SELECT ctid FROM job_progress WHERE job_id = n.job_id ORDER BY version DESC LIMIT 1
+        ) latest
+    WHERE p.ctid = latest.ctid
+    RETURNING p.job_id, p.tasks_done + p.tasks_failed = p.tasks_total AS finished
+),
+finished AS (
+    UPDATE jobs SET time_finished = clock_timestamp()
+    FROM counted c WHERE c.finished AND jobs.id = c.job_id
 ),
 told AS (
     INSERT INTO history (actor, action, agent_id, job_id, assignment_id, detail)
@@ -290,27 +307,23 @@ async def report(connection: asyncpg.Connection, said: Iterable[tuple[Any, ...]]
 
 async def decide(
     connection: asyncpg.Connection,
-    grants: Sequence[tuple[UUID, int, str, str]],
-    alive: Sequence[tuple[UUID, int | None, float, bool]],
-    jobs: Sequence[tuple[int, int, int, str, str]],
+    grants: Sequence[Granted],
+    alive: Sequence[Alive],
+    jobs: Sequence[Numbers],
 ) -> Rows:
     """Write what a cycle decided.
-
-    `grants` are new assignments (agent id, job id, ordinals as the text of an array, why);
-    `alive` the agents that called (id, free MB or None, lease in seconds, whether it asked); `jobs`
-    what changed in the numbers of jobs (id, more done, more failed, ordinals that came back,
-    ordinals that went out, both as the text of a multirange).
 
     Returns a row for each assignment: id, agent_id and the attempts of its tasks; one of nulls
     where there is none. In all of them stand the database's `now` and this `transaction`.
     """
-    return await _rows(
-        connection,
-        _DECIDE,
-        *_columns(grants, 4),
-        *_columns(alive, 4),
-        *_columns(jobs, 5),
-    )
+    return await _rows(connection, DECIDE, *decided(grants, alive, jobs))
+
+
+def decided(
+    grants: Sequence[Granted], alive: Sequence[Alive], jobs: Sequence[Numbers]
+) -> Sequence[Sequence[Any]]:
+    """The values of `DECIDE`."""
+    return [*_columns(grants, 4), *_columns(alive, 4), *_columns(jobs, 5)]
 
 
 def _columns(rows: Sequence[tuple[Any, ...]], width: int) -> Sequence[Sequence[Any]]:

@@ -5,13 +5,14 @@ from typing import Any
 
 import asyncpg
 
+from app.db.counts import HELD_BY
 from app.scheduler.store import Rows
 
 # When agents last asked, in which order they get their turn; since when they work.
-_AGENTS = """
+_AGENTS = f"""
 SELECT g.id, g.ram, g.last_asked,
     extract(epoch FROM clock_timestamp() - s.started_at)::float8 AS elapsed
-FROM agents g LEFT JOIN assignments s ON s.agent_id = g.id AND s.ended_at IS NULL
+FROM agents g {HELD_BY.format(agent="g")}
 WHERE g.online AND g.mode <> 'disabled'
 ORDER BY g.last_asked NULLS LAST, g.id
 """

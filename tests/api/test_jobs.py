@@ -65,13 +65,18 @@ async def test_jobs_are_found_by_state_as_the_policy_tells_it(farm: Farm, app: F
         for waiting, done, failed, assigned, paused in COUNTS:
             job_id = await connection.scalar(
                 text(
-                    'INSERT INTO jobs (title, start, "end", "by", frames, tasks_total, tasks_done,'
-                    " tasks_failed, waiting, paused, time_finished) VALUES ('x', 1, 3, 1, '1-3',"
-                    " 3, :done, :failed, int4multirange(int4range(0, :waiting)), :paused,"
-                    " CASE WHEN CAST(:done AS int) + CAST(:failed AS int) = 3 THEN now() END)"
-                    " RETURNING id"
+                    'INSERT INTO jobs (title, start, "end", "by", frames, tasks_total, paused,'
+                    " time_finished) VALUES ('x', 1, 3, 1, '1-3', 3, :paused,"
+                    " CASE WHEN :over THEN now() END) RETURNING id"
                 ),
-                {"waiting": waiting, "done": done, "failed": failed, "paused": paused},
+                {"paused": paused, "over": done + failed == 3},
+            )
+            await connection.execute(
+                text(
+                    "UPDATE job_progress SET tasks_done = :done, tasks_failed = :failed,"
+                    " waiting = int4multirange(int4range(0, :waiting)) WHERE job_id = :id"
+                ),
+                {"id": job_id, "waiting": waiting, "done": done, "failed": failed},
             )
             if assigned:
                 await connection.execute(

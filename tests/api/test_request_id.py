@@ -90,9 +90,9 @@ async def test_a_request_has_a_line_at_level_debug_and_one_that_fails_at_any(
         ) as client:
             farm = Farm(client)
             job_id = (await farm.job("shot"))["id"]
-            await execute(database, "ALTER TABLE jobs RENAME TO gone")
+            await execute(database, "ALTER VIEW jobs_now RENAME TO gone")
             assert (await client.get(f"/jobs/{job_id}")).status_code == 503
-            await execute(database, "ALTER TABLE gone RENAME TO jobs")
+            await execute(database, "ALTER VIEW gone RENAME TO jobs_now")
     mine = [line for line in lines_of(log) if line.get("request_id") == "mine"]
     why, failed = [line for line in mine if line["level"] == "warning"]
     assert why["event"] == "database_unavailable"

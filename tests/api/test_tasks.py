@@ -161,7 +161,7 @@ async def test_no_page_reads_all_rows_of_a_job(farm: Farm, app: FastAPI, databas
                 {"job": job["id"], "state": state, "start": start, "end": end},
             )
         await connection.execute(
-            text("UPDATE jobs SET waiting = '{[10000,20000)}', tasks_done = 5000,"
+            text("UPDATE job_progress SET waiting = '{[10000,20000)}', tasks_done = 5000,"
                  " tasks_failed = 5000")
         )  # fmt: skip
     await execute(database, "ANALYZE")  # which is the owner's to do

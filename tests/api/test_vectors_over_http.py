@@ -63,7 +63,8 @@ async def test_a_scenario_has_its_expected_picks(
     database, url = shared
     await execute(
         database,
-        "TRUNCATE jobqueues, jobs, agents, assignments, tasks, job_dependencies RESTART IDENTITY",
+        "TRUNCATE jobqueues, jobs, agents, assignments, tasks, job_dependencies, job_progress"
+        " RESTART IDENTITY",
     )
     async with httpx.AsyncClient(headers=AUTH, base_url=url, timeout=60) as client:
         await play(scenario, HttpFarm(client))

@@ -27,7 +27,7 @@ async def test_a_farm_that_is_well_ends_with_0_and_says_what_was_looked_at(
 
 async def test_a_finding_ends_with_1_and_says_what_to_do(farm: Farm, database: str) -> None:
     await build(farm)
-    await spoil(database, "UPDATE jobs SET tasks_done = tasks_done + 1 WHERE id = 1")
+    await spoil(database, "UPDATE job_progress SET tasks_done = tasks_done + 1 WHERE job_id = 1")
     done = types(database)
     assert done.returncode == 1
     assert done.stdout.startswith("job_counts\tjob 1\t")

@@ -16,33 +16,32 @@ async def _farm(farm: Farm) -> None:
 # What is done to the database; the check that finds it, at what.
 SPOILT: dict[str, tuple[str, Check, list[str]]] = {
     "a task too many counted as done": (
-        "UPDATE jobs SET tasks_done = tasks_done + 1 WHERE id = 1",
+        "UPDATE job_progress SET tasks_done = tasks_done + 1 WHERE job_id = 1",
         Check.JOB_COUNTS,
         ["job 1"],
     ),
     "a failed task that is not counted": (
-        "UPDATE jobs SET tasks_failed = tasks_failed - 1 WHERE id = 1",
+        "UPDATE job_progress SET tasks_failed = tasks_failed - 1 WHERE job_id = 1",
         Check.JOB_COUNTS,
         ["job 1"],
     ),
     "a task that is done and waits": (
-        "UPDATE jobs SET waiting = waiting + '{[0,1)}' WHERE id = 1",
+        "UPDATE job_progress SET waiting = waiting + '{[0,1)}' WHERE job_id = 1",
         Check.WAITING_TASKS,
         ["job 1"],
     ),
     "a task that neither waits nor was ever given out": (
-        "UPDATE jobs SET waiting = waiting - '{[19,20)}' WHERE id = 1",
+        "UPDATE job_progress SET waiting = waiting - '{[19,20)}' WHERE job_id = 1",
         Check.WAITING_TASKS,
         ["job 1"],
     ),
     "a task that waits and that the job does not have": (
-        "UPDATE jobs SET waiting = waiting - '{[19,20)}' + '{[20,21)}' WHERE id = 1",
+        "UPDATE job_progress SET waiting = waiting - '{[19,20)}' + '{[20,21)}' WHERE job_id = 1",
         Check.WAITING_TASKS,
         ["job 1"],
     ),
     "an agent with two assignments": (
-        """DROP INDEX uq_assignments_active_agent;
-        UPDATE assignments SET agent_id = (SELECT agent_id FROM assignments WHERE id = 4)
+        """UPDATE assignments SET agent_id = (SELECT agent_id FROM assignments WHERE id = 4)
         WHERE id = 3""",
         Check.AGENT_HELD_TWICE,
         ["agent"],
@@ -91,7 +90,8 @@ SPOILT: dict[str, tuple[str, Check, list[str]]] = {
     "an assignment of a job that is finished": (
         """UPDATE tasks SET state = 'done' WHERE job_id = 2;
         INSERT INTO tasks (job_id, ordinal, state, assignment_id) VALUES (2, 1, 'done', 5);
-        UPDATE jobs SET waiting = '{}', tasks_done = 2, time_finished = now() WHERE id = 2""",
+        UPDATE job_progress SET waiting = '{}', tasks_done = 2 WHERE job_id = 2;
+        UPDATE jobs SET time_finished = now() WHERE id = 2""",
         Check.ASSIGNMENT_STRAY,
         ["assignment 5"],
     ),

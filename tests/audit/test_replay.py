@@ -89,7 +89,7 @@ SPOILT: dict[str, tuple[str, Check, list[str]]] = {
     "an assignment that is over and has no end": (
         """DELETE FROM assignments WHERE id = 5;
         UPDATE tasks SET state = 'waiting' WHERE job_id = 2;
-        UPDATE jobs SET waiting = '{[0,2)}' WHERE id = 2""",
+        UPDATE job_progress SET waiting = '{[0,2)}' WHERE job_id = 2""",
         Check.ASSIGNMENT_NEVER_CLOSED,
         ["assignment 5"],
     ),

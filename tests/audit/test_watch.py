@@ -27,7 +27,7 @@ async def test_a_farm_that_is_well_shows_a_nought_for_every_check(app: FastAPI, 
 async def test_a_finding_is_a_number_until_it_is_gone_and_one_log_line(
     app: FastAPI, farm: Farm, database: str
 ) -> None:
-    await spoil(database, "UPDATE jobs SET tasks_done = tasks_done + 1 WHERE id = 1")
+    await spoil(database, "UPDATE job_progress SET tasks_done = tasks_done + 1 WHERE job_id = 1")
     known: set[Finding] = set()
     with capture_logs() as lines:
         for _ in range(2):
@@ -39,7 +39,7 @@ async def test_a_finding_is_a_number_until_it_is_gone_and_one_log_line(
     [line] = [line for line in lines if line["event"] == "audit_finding"]
     assert (line["log_level"], line["check"], line["job_id"]) == ("error", "job_counts", "1")
     assert line["advice"]
-    await spoil(database, "UPDATE jobs SET tasks_done = tasks_done - 1 WHERE id = 1")
+    await spoil(database, "UPDATE job_progress SET tasks_done = tasks_done - 1 WHERE job_id = 1")
     assert await look(app.state.engine, known) == set()
     assert (
         'farmqueue_audit_findings{check="job_counts"} 0.0'

@@ -39,7 +39,7 @@ async def hold(stage: Stage) -> int:
 
 
 async def all_done(stage: Stage) -> bool:
-    left = "SELECT id FROM jobs WHERE tasks_done < tasks_total"
+    left = "SELECT id FROM jobs WHERE time_finished IS NULL"
     return await stage.postgres.fetch(left) == []
 
 

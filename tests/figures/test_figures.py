@@ -92,9 +92,10 @@ async def test_what_the_history_tells_is_counted_from_where_the_last_minute_ende
     await farm.fail("a0")
     await rows(
         database,
-        "UPDATE jobs SET time_submitted = m - interval '20 seconds', time_started = m"
-        " FROM (SELECT date_trunc('minute', now()) - interval '30 seconds' AS m) t"
-        " WHERE title = 'shot'",
+        "WITH begun AS (UPDATE job_progress SET time_started ="
+        " date_trunc('minute', now()) - interval '30 seconds' RETURNING job_id, time_started)"
+        " UPDATE jobs SET time_submitted = b.time_started - interval '20 seconds'"
+        " FROM begun b WHERE jobs.id = b.job_id",
     )
     await write(app)
     [*_, row] = await rows(database)

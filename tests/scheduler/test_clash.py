@@ -45,7 +45,7 @@ async def beat_after_silence(farm: Farm) -> httpx.Response:
 
 @pytest.mark.parametrize(
     ("rows", "asks"),
-    [("jobs", change_job), ("jobs", poll), ("agents", beat_after_silence)],
+    [("jobs", change_job), ("job_progress", poll), ("agents", beat_after_silence)],
 )
 async def test_a_call_that_is_ended_by_a_deadlock_is_served_again(
     farm: Farm, psql: asyncpg.Connection, database: str, rows: str, asks: Asks

@@ -253,8 +253,8 @@ async def test_bits_freed_and_given_anew_in_one_look_hide_no_work(farm: Farm, ap
     async with app.state.engine.begin() as connection:
         await connection.exec_driver_sql("DELETE FROM jobs WHERE title LIKE 'k%'")
         await connection.exec_driver_sql(
-            'INSERT INTO jobs (title, frames, "start", "end", "by", tasks_total, waiting)'
-            " VALUES ('mine', '1', 1, 1, 1, 1, '{[0,1)}')"
+            'INSERT INTO jobs (title, frames, "start", "end", "by", tasks_total)'
+            " VALUES ('mine', '1', 1, 1, 1, 1)"
         )
         await connection.exec_driver_sql("SELECT pg_notify('farmqueue', '')")
     assert await soon(poll) == "mine"

@@ -145,7 +145,7 @@ async def test_whoever_locks_a_row_that_a_cycle_writes_has_agents_ask_again(
 ) -> None:
     await three_agents(farm)
     async with other.transaction():
-        await other.execute("SELECT FROM jobs FOR UPDATE")
+        await other.execute("SELECT FROM job_progress FOR UPDATE")
         answer = await farm.ask("a1")
         assert (answer.status_code, "retry-after" in answer.headers) == (503, True), answer.text
     await nothing_came_of_it(farm, app, database)

@@ -1,0 +1,87 @@
+"""Somebody keeps an old snapshot, so that nothing which became old is cleared away."""
+
+import json
+from collections.abc import AsyncIterator
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+import pytest
+
+from app.db.engine import connect
+from app.scheduler import store
+from tests.farm import Farm
+
+JOBS = 4
+TASKS = 200  # every other one waits: few states of such a row fill a page
+ROUNDS = 200  # assignments of one agent, and writes of each job
+CYCLES = 10  # that are looked at, so that each job changes its page in some
+MORE = 3  # times as many blocks, for the states of the latest version and an index that grew
+
+HOLES = """
+UPDATE job_progress SET waiting = (
+    SELECT range_agg(int4range(o, o + 1)) FROM generate_series(0, tasks_total - 1, 2) o
+)
+"""
+
+
+@pytest.fixture
+async def cycles(database: str) -> AsyncIterator[asyncpg.Connection]:
+    connection = await connect(database)
+    await store.prepare(connection, "a test")
+    yield connection
+    await connection.close()
+
+
+@pytest.fixture
+async def held_snapshot(database: str) -> AsyncIterator[None]:
+    connection = await connect(database)
+    await connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM agents")
+    yield
+    await connection.execute("ROLLBACK")
+    await connection.close()
+
+
+async def blocks(cycles: asyncpg.Connection, agent_id: UUID, jobs: list[int]) -> int:
+    """What cycles touch that give the agent a task and write all these jobs."""
+    explained = f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {store.DECIDE}"
+    alive = [(agent_id, None, 60.0, True)]
+    counts = [(job_id, 0, 0, "{}", "{}") for job_id in jobs]
+    values = store.decided([(agent_id, jobs[0], "{0}", "")], alive, counts)
+    begun = cycles.transaction()
+    await begun.start()
+    plans = [json.loads(await cycles.fetchval(explained, *values)) for _ in range(CYCLES)]
+    await begun.rollback()
+    return sum(written(plan["Plan"]) for [plan] in plans)
+
+
+def written(plan: dict[str, Any]) -> int:
+    """Blocks that the writing parts of a plan touched, with all that they looked up."""
+    if plan["Node Type"] == "ModifyTable":
+        return int(plan["Shared Hit Blocks"] + plan["Shared Read Blocks"])
+    return sum(map(written, plan.get("Plans", [])))
+
+
+async def work(cycles: asyncpg.Connection, agent_id: UUID, job_id: int) -> None:
+    """An assignment that is made, fails, and leaves everything as it was."""
+    grants = [(agent_id, job_id, "{0}", "")]
+    [row] = await store.decide(cycles, grants, [], [(job_id, 0, 0, "{}", "{[0,1)}")])
+    failed = (row["id"], agent_id, job_id, 0, "failed", "waiting", "x", None)
+    await store.report(cycles, [failed])
+    await store.decide(cycles, [], [], [(job_id, 0, 0, "{[0,1)}", "{}")])
+
+
+@pytest.mark.usefixtures("held_snapshot")
+async def test_while_a_snapshot_is_held_a_cycle_touches_no_more_than_before(
+    farm: Farm, cycles: asyncpg.Connection
+) -> None:
+    jobs = [(await farm.job(f"shot {n}", tasks=TASKS))["id"] for n in range(JOBS)]
+    agent_id = UUID((await farm.agent("a0"))["id"])
+    await cycles.execute(HOLES)
+    await work(cycles, agent_id, jobs[0])
+    before = await blocks(cycles, agent_id, jobs)
+    for _ in range(ROUNDS):
+        await work(cycles, agent_id, jobs[0])
+        await store.decide(cycles, [], [], [(job_id, 0, 0, "{}", "{}") for job_id in jobs])
+    after = await blocks(cycles, agent_id, jobs)
+    assert after <= MORE * before, (before, after)
