@@ -13,7 +13,7 @@ import psutil
 import uvloop
 from playwright.async_api import async_playwright
 
-from app.db.engine import connect
+from app.db.driver import connect
 from benchmarks.client import TOKEN
 from benchmarks.farm import Shape, build
 from benchmarks.figures import Figure, percentile

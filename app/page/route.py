@@ -13,7 +13,7 @@ from urllib.parse import quote, urlsplit
 from fastapi import Depends, Request, Response
 from fastapi.responses import RedirectResponse
 
-from app import errors
+from app import problems
 from app.caller import SCOPE, GuardedRoute
 from app.db.engine import CONFIRM
 from app.errors import Forbidden, Unauthorized
@@ -131,13 +131,13 @@ async def _to_login(request: Request, refused: Unauthorized) -> Response:
         query = f"?{request.url.query}" if request.url.query else ""
         path = request.url.path.removeprefix(root) + query
         return RedirectResponse(f"{where}?next={quote(path)}", status_code=303)
-    response = await errors.answer(request, refused)
+    response = await problems.answer(request, refused)
     response.headers["HX-Redirect"] = where
     return response
 
 
 async def _told(request: Request, failed: Exception) -> Response:
-    response = await errors.answer(request, failed)
+    response = await problems.answer(request, failed)
     if request.method != "GET" or is_of_script(request):
         return response
     problem = json.loads(bytes(response.body))

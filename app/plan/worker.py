@@ -20,7 +20,7 @@ from typing import Any, BinaryIO
 import asyncpg
 
 from app.db import schema
-from app.db.engine import AWAY, connect
+from app.db.driver import AWAY, connect
 from app.errors import AppError, Unavailable
 from app.plan.file import read
 from app.plan.making import Asked, make

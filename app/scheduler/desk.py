@@ -15,7 +15,8 @@ from starlette.types import Receive
 from app import metrics
 from app.caller import Caller, token_ended
 from app.db.engine import driver_of
-from app.errors import Unavailable, clashed, first_line
+from app.db.failures import clashed, first_line
+from app.errors import Unavailable
 from app.scheduler import epoch, store
 from app.scheduler.cycle import Cycles, Report, Round
 from app.scheduler.feed import Outdated

@@ -9,7 +9,7 @@ from uuid import UUID
 
 import asyncpg
 
-from app.db.engine import FARM_LOCK
+from app.db.driver import FARM_LOCK
 
 Rows = Sequence[asyncpg.Record]
 
