@@ -11,7 +11,7 @@ import random
 import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.errors import CLASH, Clash
+from app.problems import CLASH, Clash
 
 # What a server tells of a request in its scope, for those around it.
 TOLD = ("route", "path_params")

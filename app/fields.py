@@ -1,10 +1,9 @@
-"""The fields that several schemas share, with their ranges; app/db/tables.py has the same."""
+"""The fields that several schemas share, with their ranges; the tables have the same."""
 
 import math
 from collections.abc import Iterator
 from typing import Annotated, Any, Generic, TypeVar
 
-from fastapi import Path, Query
 from pydantic import (
     AfterValidator,
     BaseModel,
@@ -16,7 +15,7 @@ from pydantic import (
     field_validator,
 )
 
-from app.db.tables import MAX_INT, MAX_NAME, MAX_PRIORITY, MAX_WEIGHT
+from app.ranges import MAX_INT, MAX_NAME, MAX_PRIORITY, MAX_WEIGHT
 
 MAX_JSON_DEPTH = 64
 MAX_TAGS = 100
@@ -73,9 +72,6 @@ def _unique_sorted(tags: list[str]) -> list[str]:
     return sorted(set(tags))
 
 
-PathId = Annotated[int, Path(ge=1, le=MAX_BIGINT, examples=[1])]
-Limit = Annotated[int, Query(ge=1, le=1_000, description="At most so many")]
-Cursor = Annotated[int, Query(ge=0, le=MAX_BIGINT, description="`next` of the page before")]
 Text = Annotated[str, AfterValidator(storable)]
 Id = Annotated[int, Field(ge=1, le=MAX_BIGINT, examples=[1])]
 Count = Annotated[int, Field(ge=0, le=MAX_INT)]

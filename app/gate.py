@@ -11,7 +11,7 @@ from weakref import WeakValueDictionary
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app import errors
+from app import errors, problems
 from app.caller import SCOPE, Caller, token_ended
 from app.db.engine import CONFIRM
 from app.errors import TooMany, Unauthorized
@@ -71,7 +71,7 @@ class Gate:
                 scope[SCOPE] = caller
                 scope[CONFIRM] = lambda connection: self._known.confirm(connection, caller)
         except Exception as refused:  # noqa: BLE001  # whatever it is, it has its answer
-            response = await errors.answer(Request(scope), refused)
+            response = await problems.answer(Request(scope), refused)
             await response(scope, receive, dressed(scope, send))
             return
         await self._inner(scope, receive, send)

@@ -14,7 +14,8 @@ from app.access import Right
 from app.caller import needs
 from app.db import schema
 from app.db.blockers import sqlstate
-from app.db.engine import AWAY, CONFIRM
+from app.db.driver import AWAY
+from app.db.engine import CONFIRM
 from app.db.migrations import NOT_ALLOWED, told
 from app.errors import Unavailable, responses
 

@@ -11,7 +11,7 @@ import uvicorn
 from fastapi import FastAPI
 from starlette.types import Receive, Scope, Send
 
-from app import docs_pages, errors, first_token, health, logs, metrics, openapi
+from app import docs_pages, first_token, health, logs, metrics, openapi, problems
 from app.again import again
 from app.agents.pulse import Pulse
 from app.agents.router import router as agents
@@ -88,7 +88,7 @@ def create_app(settings: Settings, url: str) -> FastAPI:
     app.gate = Gate(app.behind_the_gate, settings, app.state.known)
     app.state.sessions = Sessions(settings, app.state.known, app.gate)
     app.add_middleware(BodyLimit, max_bytes=settings.max_body_bytes)
-    errors.install(app)
+    problems.install(app)
     rooms = (plans, jobqueues, jobs, agents, work, simulation, explain, history, figures, tokens)
     for router in (*rooms, health.router):
         app.include_router(router)

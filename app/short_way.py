@@ -14,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app import errors
+from app import problems
 from app.access import Right
 from app.agents.pulse import Pulse
 from app.agents.schemas import Heartbeat
@@ -53,7 +53,7 @@ async def short_way(
         await response(scope, receive, dressed(scope, send))
         return
     except Exception as failed:  # noqa: BLE001  # whatever it is, it has its answer
-        response = await errors.answer(Request(scope), failed)
+        response = await problems.answer(Request(scope), failed)
         await response(scope, receive, dressed(scope, send))
         return
     if answering is None:

@@ -10,7 +10,7 @@ from time import perf_counter
 
 import uvloop
 
-from app.db.engine import connect
+from app.db.driver import connect
 from benchmarks.agents import Agents, Sample
 from benchmarks.client import Caller
 from benchmarks.farm import Shape, build

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from app.db.engine import connect
+from app.db.driver import connect
 
 _QUEUES = """
 INSERT INTO jobqueues (name, fullpath, parent_jobqueue_id, weight)

@@ -6,7 +6,7 @@ from time import perf_counter
 import psutil
 import uvloop
 
-from app.db.engine import connect
+from app.db.driver import connect
 from benchmarks.client import CONNECTING_AT_ONCE, Caller, open_many
 from benchmarks.farm import add_agents
 from benchmarks.figures import Figure, percentile

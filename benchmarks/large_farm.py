@@ -6,7 +6,7 @@ Every choice is drawn from a hash of the row's number: each run makes the same f
 from dataclasses import dataclass
 from itertools import accumulate
 
-from app.db.engine import connect
+from app.db.driver import connect
 from benchmarks.farm import settle
 
 # A number below `below` for row n; the draws of one row are independent of each other.

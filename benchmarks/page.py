@@ -16,7 +16,7 @@ import psutil
 import uvloop
 from playwright.async_api import async_playwright
 
-from app.db.engine import connect
+from app.db.driver import connect
 from benchmarks import page_jobs
 from benchmarks.client import TOKEN
 from benchmarks.farm import Shape, build

@@ -6,7 +6,7 @@ keeps all its versions. What a cycle costs must not grow with them.
 
 import uvloop
 
-from app.db.engine import connect
+from app.db.driver import connect
 from benchmarks.agents import Agents, Sample
 from benchmarks.farm import Shape, build
 from benchmarks.figures import Figure, ratio

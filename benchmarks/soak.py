@@ -9,7 +9,7 @@ from collections import defaultdict
 
 import uvloop
 
-from app.db.engine import connect
+from app.db.driver import connect
 from benchmarks.agents import Agents, Sample
 from benchmarks.client import Caller
 from benchmarks.farm import Shape, build

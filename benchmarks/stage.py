@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
+from app.db.driver import connect
 from app.db.embedded import database_url
-from app.db.engine import connect
 from app.db.migrations import upgrade_at
 from app.settings import Settings
 from benchmarks.client import TOKEN

@@ -20,8 +20,8 @@ from app.agents import store
 from app.agents.schemas import Heartbeat, HeartbeatAnswer
 from app.caller import Caller, token_ended
 from app.db.engine import lock_farm
+from app.db.failures import clashed
 from app.history.store import record_all
-from app.passing import clashed
 from app.policy.states import agent_state
 from app.scheduler.polls import give
 from app.scheduler.refusals import AgentNotFound

@@ -21,7 +21,8 @@ from app.caller import Asking, GuardedRoute, needs
 from app.configured import Configured
 from app.db.engine import Transaction
 from app.errors import responses
-from app.fields import Limit, Page, page_of
+from app.fields import Page, page_of
+from app.parameters import Limit
 from app.policy.states import AgentState
 
 router = APIRouter(route_class=GuardedRoute, prefix="/agents", tags=["agents"])

@@ -11,9 +11,9 @@ from pydantic import (
     StringConstraints,
 )
 
-from app.db.tables import MAX_NAME
 from app.fields import Body, Count, Id, Tags, Text
 from app.policy.states import AgentState
+from app.ranges import MAX_NAME
 
 Hostname = Annotated[Text, StringConstraints(min_length=1, max_length=MAX_NAME)]
 Version = Annotated[Text, StringConstraints(max_length=MAX_NAME)]

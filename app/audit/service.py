@@ -15,8 +15,8 @@ from app.audit.findings import ADVICE, Findings
 from app.audit.replay import IN_JOB, IN_QUEUE, Replay
 from app.audit.tree import Circle
 from app.db import schema
+from app.db.driver import AWAY, connect
 from app.db.embedded import database_url
-from app.db.engine import AWAY, connect
 from app.errors import Unavailable
 from app.settings import Settings
 

@@ -9,7 +9,7 @@ import asyncpg
 from app.audit.findings import LISTED, Check
 from app.db import schema
 from app.db.counts import UNFINISHED, WAITING
-from app.db.tables import MAX_DEPTH
+from app.ranges import MAX_DEPTH
 
 Rows = Sequence[asyncpg.Record]
 

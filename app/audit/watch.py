@@ -10,7 +10,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from app import metrics
 from app.audit.findings import ADVICE, RECOUNT, Finding, Findings
 from app.audit.service import recount, snapshot
-from app.db.engine import AWAY, driver_of
+from app.db.driver import AWAY
+from app.db.engine import driver_of
 from app.settings import Settings
 
 log = structlog.get_logger()

@@ -8,7 +8,8 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from app.db.engine import AWAY, driver_of
+from app.db.driver import AWAY
+from app.db.engine import driver_of
 
 # A lock was not had in time, or two would have waited for each other.
 LOCK_MISSED = frozenset({"55P03", "40P01"})

@@ -34,13 +34,7 @@ from app.db.progress_table import Progress, jobs_with
 from app.db.records import History
 from app.db.table import Table, Timestamp
 from app.db.token_table import Token
-
-MAX_INT = 2**31 - 1
-MAX_PRIORITY = 1_000
-MAX_WEIGHT = 1_000_000
-MAX_TASKS = 1_000_000
-MAX_DEPTH = 32
-MAX_NAME = 255
+from app.ranges import MAX_NAME, MAX_PRIORITY, MAX_TASKS, MAX_WEIGHT
 
 
 def _turn_checks() -> list[CheckConstraint]:

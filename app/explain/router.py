@@ -11,7 +11,7 @@ from app.db.engine import Transaction
 from app.errors import responses
 from app.explain import service
 from app.explain.schemas import AgentExplanation, AssignmentExplanation, Explanation
-from app.fields import PathId
+from app.parameters import PathId
 from app.scheduler.router import AtTheDesk
 
 router = APIRouter(

@@ -16,7 +16,7 @@ from sqlalchemy import RowMapping
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from app.db.engine import AWAY
+from app.db.driver import AWAY
 from app.errors import AppError
 from app.figures import picture, store
 from app.plan.entitlements import Entitlements

@@ -16,7 +16,7 @@ import structlog
 
 from app import metrics
 from app.db import schema
-from app.db.engine import AWAY, connect
+from app.db.driver import AWAY, connect
 from app.db.roles import KEEPING_LOCK
 from app.errors import AppError
 from app.settings import Settings

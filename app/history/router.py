@@ -8,9 +8,10 @@ from fastapi import APIRouter, Query
 from app.access import Right
 from app.caller import GuardedRoute, needs
 from app.db.engine import Transaction
-from app.fields import Cursor, Id, Limit, Page, page_of
+from app.fields import Id, Page, page_of
 from app.history import store
 from app.history.schemas import Event
+from app.parameters import Cursor, Limit
 
 router = APIRouter(route_class=GuardedRoute, prefix="/history", tags=["history"])
 

@@ -9,7 +9,7 @@ from app.access import Right
 from app.caller import Asking, GuardedRoute, needs
 from app.db.engine import Transaction
 from app.errors import responses
-from app.fields import Cursor, Fullpath, Id, Limit, Name, Page, PathId, page_of
+from app.fields import Fullpath, Id, Name, Page, page_of
 from app.jobqueues import service
 from app.jobqueues.schemas import (
     JobQueue,
@@ -18,6 +18,7 @@ from app.jobqueues.schemas import (
     JobQueueDetails,
     TreeNode,
 )
+from app.parameters import Cursor, Limit, PathId
 
 router = APIRouter(route_class=GuardedRoute, prefix="/jobqueues", tags=["job queues"])
 

@@ -9,7 +9,6 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from app.caller import Caller
 from app.db.engine import lock_farm
 from app.db.refusals import refused_as
-from app.db.tables import MAX_DEPTH
 from app.errors import Conflict, Invalid, NotFound
 from app.fields import within
 from app.history.store import record
@@ -25,6 +24,7 @@ from app.jobqueues.schemas import (
     TaskTotals,
     TreeNode,
 )
+from app.ranges import MAX_DEPTH
 
 
 class JobQueueNotFound(NotFound):

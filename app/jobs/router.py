@@ -9,13 +9,14 @@ from app.access import Right
 from app.caller import Asking, GuardedRoute, needs
 from app.db.engine import Transaction
 from app.errors import responses
-from app.fields import Cursor, Fullpath, Id, Limit, Page, PathId, page_of
+from app.fields import Fullpath, Id, Page, page_of
 from app.jobqueues.service import ROOT
 from app.jobs import reading, service, submission, tasks
 from app.jobs.allowed import must_read
 from app.jobs.estimated import Known, estimated
 from app.jobs.once import Key, once
 from app.jobs.schemas import Job, JobBatch, JobChange, JobCreate, Pause, Submitted, Task
+from app.parameters import Cursor, Limit, PathId
 from app.policy.states import JobState, TaskState
 from app.policy.task_ids import split
 

@@ -18,10 +18,10 @@ from pydantic import (
     field_validator,
 )
 
-from app.db.tables import MAX_INT, MAX_TASKS
 from app.fields import Body, Count, FreeJson, Fullpath, Id, Limits, Tags, Text, Title
 from app.policy.frames import DIGITS, LARGEST, plain_number
 from app.policy.states import JobState, TaskState
+from app.ranges import MAX_INT, MAX_TASKS
 from app.simulation.answers import Estimate
 
 MAX_BATCH = 10_000

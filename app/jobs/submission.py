@@ -14,7 +14,6 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from app.caller import Caller
 from app.db.engine import lock_farm
 from app.db.refusals import refused_as
-from app.db.tables import MAX_TASKS
 from app.errors import AppError, Invalid
 from app.history.store import record_all
 from app.jobqueues import store as jobqueues
@@ -23,6 +22,7 @@ from app.jobs import reading, store
 from app.jobs.allowed import must_submit
 from app.jobs.schemas import BatchJob, Job, JobCreate
 from app.policy.frames import Frames, FramesRefused, parse, stepped
+from app.ranges import MAX_TASKS
 
 
 class NoSuchParent(Invalid):

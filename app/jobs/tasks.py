@@ -5,7 +5,6 @@ from typing import Any
 from sqlalchemy import RowMapping
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.db.tables import MAX_TASKS
 from app.errors import NotFound
 from app.jobs import task_store
 from app.jobs.reading import not_found
@@ -13,6 +12,7 @@ from app.jobs.schemas import Task
 from app.policy.frames import parse
 from app.policy.states import TaskState
 from app.policy.task_ids import split, task_id
+from app.ranges import MAX_TASKS
 
 
 class TaskNotFound(NotFound):

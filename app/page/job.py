@@ -10,8 +10,6 @@ from app.access import Right
 from app.agents import service as agents
 from app.caller import needs
 from app.db.engine import Transaction
-from app.db.tables import MAX_TASKS
-from app.fields import PathId
 from app.jobs import reading, service, tasks
 from app.jobs.allowed import editable
 from app.jobs.estimated import Known, estimated
@@ -22,8 +20,10 @@ from app.page.forms import Form, Sent, made, number, one
 from app.page.live import the_board
 from app.page.render import html, page
 from app.page.route import LoggedIn, PageRoute
+from app.parameters import PathId
 from app.policy.states import TaskState
 from app.policy.task_ids import task_id
+from app.ranges import MAX_TASKS
 from app.scheduler.refusals import AgentNotFound
 from app.simulation.estimates import Estimates
 

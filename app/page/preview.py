@@ -8,7 +8,7 @@ from fastapi import APIRouter, Request, Response
 from app.access import Right
 from app.caller import needs
 from app.errors import Invalid
-from app.fields import PathId, within
+from app.fields import within
 from app.figures.picture import fullpath
 from app.jobqueues.schemas import JobQueueChange
 from app.jobqueues.service import JobQueueNotFound
@@ -16,6 +16,7 @@ from app.page.forms import Sent, made
 from app.page.queues import settings_of
 from app.page.render import html
 from app.page.route import LoggedIn, PageRoute
+from app.parameters import PathId
 from app.plan.entitlements import Entitlements
 from app.scheduler.kept import KeptFarm
 from app.scheduler.router import AtTheDesk

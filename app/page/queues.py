@@ -8,7 +8,6 @@ from fastapi import APIRouter, Request, Response
 from app.access import Right
 from app.caller import needs
 from app.db.engine import Transaction
-from app.fields import PathId
 from app.figures import picture
 from app.figures.picture import QueueRow, parts
 from app.jobqueues import service
@@ -20,6 +19,7 @@ from app.page.forms import Form, Sent, made, number, one
 from app.page.live import the_board
 from app.page.render import html, page
 from app.page.route import LoggedIn, PageRoute
+from app.parameters import PathId
 from app.scheduler.desk import Desk
 from app.scheduler.kept import KeptFarm
 from app.scheduler.router import AtTheDesk

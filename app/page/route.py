@@ -13,10 +13,10 @@ from urllib.parse import quote, urlsplit
 from fastapi import Depends, Request, Response
 from fastapi.responses import RedirectResponse
 
-from app import errors
+from app import problems
 from app.caller import SCOPE, GuardedRoute
 from app.db.engine import CONFIRM
-from app.errors import Answered, Forbidden, Unauthorized
+from app.errors import Forbidden, Unauthorized
 from app.page.render import page
 from app.page.sessions import Session, Sessions
 from app.tokens.known import Known
@@ -63,9 +63,9 @@ class OpenRoute(GuardedRoute):
                 await self.admit(request)
                 response = await handle(request)
             except Unauthorized as refused:  # not logged in, or the token ended in the middle
-                raise Answered(_dressed(await _to_login(request, refused))) from refused
+                raise problems.Answered(_dressed(await _to_login(request, refused))) from refused
             except Exception as failed:  # whatever it is, it has its answer
-                raise Answered(_dressed(await _told(request, failed))) from failed
+                raise problems.Answered(_dressed(await _told(request, failed))) from failed
             return _dressed(response)
 
         return handled
@@ -135,13 +135,13 @@ async def _to_login(request: Request, refused: Unauthorized) -> Response:
         query = f"?{request.url.query}" if request.url.query else ""
         path = request.url.path.removeprefix(root) + query
         return RedirectResponse(f"{where}?next={quote(path)}", status_code=303)
-    response = await errors.answer(request, refused)
+    response = await problems.answer(request, refused)
     response.headers["HX-Redirect"] = where
     return response
 
 
 async def _told(request: Request, failed: Exception) -> Response:
-    response = await errors.answer(request, failed)
+    response = await problems.answer(request, failed)
     if request.method != "GET" or is_of_script(request):
         return response
     problem = json.loads(bytes(response.body))

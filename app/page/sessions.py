@@ -25,11 +25,11 @@ from starlette.types import Scope
 
 from app.access import Right, holders, may
 from app.caller import Caller
-from app.db.engine import AWAY
+from app.db.driver import AWAY
+from app.db.failures import first_line
 from app.errors import Forbidden
 from app.gate import Gate, address_of
 from app.page import session_store as store
-from app.passing import first_line
 from app.settings import Settings
 from app.tokens import secret
 from app.tokens.known import Known

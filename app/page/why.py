@@ -8,9 +8,9 @@ from app.access import Right
 from app.caller import needs
 from app.db.engine import Transaction
 from app.explain import service
-from app.fields import PathId
 from app.page.render import html
 from app.page.route import LoggedIn, PageRoute
+from app.parameters import PathId
 from app.scheduler.router import AtTheDesk
 
 router = APIRouter(

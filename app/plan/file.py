@@ -7,11 +7,11 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from app.db.tables import MAX_DEPTH
 from app.errors import FieldError, Invalid
 from app.fields import Fullpath, Name
 from app.plan.schemas import MOST_QUEUES, QueueSettings
 from app.policy.matching import Wanted
+from app.ranges import MAX_DEPTH
 
 _NAME: TypeAdapter[str] = TypeAdapter(Name)
 _FULLPATH: TypeAdapter[str] = TypeAdapter(Fullpath)

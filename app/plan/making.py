@@ -8,14 +8,14 @@ from typing import Any
 
 import asyncpg
 
-from app.db.tables import MAX_DEPTH
 from app.errors import Invalid
-from app.plan import store
+from app.plan import farm_store
 from app.plan.file import Described, wrong
 from app.plan.schemas import BeforeAndAfter, Blocked, Plan, QueueEdit, Shift
 from app.plan.shares import Work, shares_of, work_of
 from app.policy.difference import Changed, Deleted, Difference, Made, applied, difference
 from app.policy.matching import Part, Stored, Wrong, paths
+from app.ranges import MAX_DEPTH
 from app.scheduler.store import queues as all_queues
 
 SETTINGS = (
@@ -59,7 +59,7 @@ async def make(
     """In a transaction that reads from one snapshot. Raises `Invalid` with each place."""
     rows = await all_queues(connection)
     part = _part(rows, file.root)
-    digest = await store.planned_digest(connection, part.root)
+    digest = await farm_store.planned_digest(connection, part.root)
     try:
         found = difference(part, file.wanted, delete=asked.delete)
     except Wrong as places:
@@ -106,7 +106,7 @@ def _part(rows: Sequence[Mapping[str, Any]], root: str) -> Part:
 
 
 async def _blocked(connection: asyncpg.Connection, deleted: Sequence[Deleted]) -> list[Blocked]:
-    jobs = await store.jobs_in(connection, [one.queue.id for one in deleted])
+    jobs = await farm_store.jobs_in(connection, [one.queue.id for one in deleted])
     return [
         Blocked(
             path=one.path,

@@ -6,12 +6,12 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 
 from app.access import Right
 from app.caller import Asking, GuardedRoute, needs
-from app.db.tables import MAX_INT
 from app.errors import responses
 from app.plan import service
 from app.plan.making import Asked
 from app.plan.schemas import Plan, TreeFile
 from app.plan.workshop import Workshop
+from app.ranges import MAX_INT
 
 router = APIRouter(route_class=GuardedRoute, prefix="/jobqueues", tags=["the tree as a file"])
 

@@ -8,7 +8,6 @@ with its input: who asked is gone.
 import asyncio
 import gc
 import json
-import os
 import signal
 import sys
 import traceback
@@ -20,13 +19,13 @@ from typing import Any, BinaryIO
 import asyncpg
 
 from app.db import schema
-from app.db.engine import AWAY, connect
+from app.db.driver import AWAY, connect
 from app.errors import AppError, Unavailable
 from app.plan.file import read
 from app.plan.making import Asked, make
 from app.plan.shares import shares_of, work_of
 from app.scheduler import store
-from app.simulation.confined import confine_memory
+from app.simulation.confined import confine_memory, give_way
 
 Answer = tuple[Mapping[str, Any], bytes]
 
@@ -38,7 +37,7 @@ class TooLong(BaseException):
 def main() -> None:
     """Answer until the input ends; `memory_mb seconds nice`: what an answer may take, and when."""
     memory_mb, seconds, nice = int(sys.argv[1]), float(sys.argv[2]), int(sys.argv[3])
-    os.nice(nice)
+    give_way(nice)
     confine_memory(memory_mb)
     serve(sys.stdin.buffer, sys.stdout.buffer, seconds)
 

@@ -28,12 +28,13 @@ def turn_with(node: Queue | Job, parent: Queue, assigned: int, *, begun: bool) -
     """What the key is when the node has so many agents; `begun`: somebody works on it."""
     if parent.prefer_running_jobs and isinstance(node, Job) and not begun:
         return (-node.priority, True, node.id)  # the oldest first; none of the rules below
+    weight = node.weight
     return (
         -node.priority,
         False,
-        node.weight == 0,  # leftovers only
-        assigned * _SHARE_SCALE // (node.weight or 1),  # agents per unit of weight
-        -node.weight,
+        weight == 0,  # leftovers only
+        assigned * _SHARE_SCALE // (weight or 1),  # agents per unit of weight
+        -weight,
         isinstance(node, Queue),  # a job before a queue
         node.id,
     )
@@ -87,16 +88,12 @@ class Farm:
             at.assigned += agents
             self._place(at)
 
-    def exchange(self, left: Queue | Job, joined: Queue | Job) -> None:
+    def exchange(self, left: Queue | Job, joined: Queue | Job, common: Queue) -> None:
         """An agent that worked in or below one works in or below the other: nobody else moved.
 
-        What is above both is looked at only where it notices.
+        What is above both, from the lowest such queue on, is looked at only where it notices.
         """
-        common: Queue | Job | None = left.parent
-        if common is not joined.parent:
-            above = set(path(left))
-            common = next(at for at in path(joined) if at in above)
-        assert common is not None
+        before = common.line.standing
         for start, agents in ((left, -1), (joined, 1)):
             at = start
             while at is not common:
@@ -104,7 +101,8 @@ class Farm:
                 self._place(at)
                 assert at.parent is not None
                 at = at.parent
-        self.settle(common)
+        if common.line.standing != before:
+            self.settle(common)
 
     def settle(self, node: Queue | Job) -> None:
         """Something else of the node changed: look how it stands, and who above notices."""

@@ -10,20 +10,22 @@ from app.policy.kinds import owed
 from app.policy.tree import Job, Queue
 
 
-def following(farm: Farm, job: Job, met: int) -> Job | None:
+def following(farm: Farm, job: Job, met: int) -> tuple[Job, Queue] | None:
     """What `pick` would give to an agent that leaves the job, which still counts it.
 
-    `met` are the open bits of what the agent meets; it is bound to no queue, and asks at once. None
-    says nothing: release the agent, and pick.
+    `met` are the open bits of what the agent meets; it is bound to no queue, and asks at once. The
+    queue is the lowest that is above both jobs. None says nothing: release the agent, and pick.
 
     From the job upwards, with what stands in each node once the agent left: where a walk from the
     root would turn aside last is where it really does.
     """
-    if job.failed_by:
+    if job.failed_by or job.parent is None:
         return None
     found: Queue | Job | None = job
+    common: Queue = job.parent
     node: Queue | Job = job
     bits = job.kind if job.waiting and job.parents_done else 0
+    met_owed = owed(met)
     while (queue := node.parent) is not None:
         left, maximum, minimum = node.assigned - 1, node.maximum, node.minimum
         if not left and queue.prefer_running_jobs:
@@ -32,30 +34,26 @@ def following(farm: Farm, job: Job, met: int) -> Job | None:
             bits = 0
         elif minimum is not None and left < minimum:
             bits |= owed(bits & farm.kinds.open_bits)
-        chosen = _first(queue, node, bits, met)
-        if chosen is not node:
-            found = chosen
-        bits |= queue.line.standing
+        standing = queue.line.standing
+        wanted = met_owed if (standing | bits) & met_owed else met
+        first = queue.line.first(wanted) if standing & wanted else None
+        if first is not node and not (bits & wanted and _goes_before(node, first, queue)):
+            found, common = first, queue
+        bits |= standing
         node = queue
-    return _last(found, met)
+    last = _last(found, met)
+    return None if last is None else (last, common)
 
 
-def _first(queue: Queue, left: Queue | Job, bits: int, met: int) -> Queue | Job | None:
-    """Whose turn it is in the queue, where one of its children has an agent less, and these bits.
+def _goes_before(left: Queue | Job, first: Queue | Job | None, queue: Queue) -> bool:
+    """Whether a node with an agent less has its turn before the other.
 
     What is left has an earlier turn than before: where it was the first it still is.
     """
-    line = queue.line
-    standing = line.standing
-    if (standing | bits) & met << 1:  # something is owed
-        met = owed(met)
-    if not standing & met:
-        return left if bits & met else None
-    first = line.first(met)
-    if first is left or not bits & met:
-        return first
+    if first is None:
+        return True
     assert first.key is not None
-    return left if turn_with(left, queue, left.assigned - 1, begun=True) < first.key else first
+    return turn_with(left, queue, left.assigned - 1, begun=True) < first.key
 
 
 def _last(node: Queue | Job | None, met: int) -> Job | None:

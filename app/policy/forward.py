@@ -6,9 +6,10 @@ it is the same code decides as on the real farm.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from heapq import heapify, heappop, heappush, heapreplace
+from heapq import heapify, heappop, heappush
 from itertools import count
 
+from app.policy.agenda import Agenda
 from app.policy.batch import take
 from app.policy.farm import Farm
 from app.policy.fit import Agent
@@ -99,7 +100,7 @@ class Forward:
         self._horizon = horizon
         self._watch = watch
         self._numbers = count()
-        self._ends: list[tuple[float, int, Worker, Job]] = []
+        self._ends: Agenda[tuple[float, int, Worker, Job]] = Agenda(horizon)
         self._later: list[tuple[float, int, Job, Queue]] = []
         self._idle: dict[Alike, list[tuple[int, Worker]]] = {}  # heaps: who waits longest first
         self._watched: dict[Job, list[Queue | Job]] = {}
@@ -115,7 +116,7 @@ class Forward:
     def works(self, agent: Agent, job: Job, seconds: float, *, leaves: bool = False) -> None:
         """An agent that the tree counts in the job, for so many seconds yet."""
         worker = Worker(agent, self.farm.kinds.met_by(agent), leaves)
-        self._ends.append((seconds, next(self._numbers), worker, job))
+        self._ends.add((seconds, next(self._numbers), worker, job))
         self.progress[job].agent_seconds += min(seconds, self._horizon)
         self.working += 1
 
@@ -125,7 +126,6 @@ class Forward:
 
     def begin(self) -> None:
         """Let all that is idle ask, at second 0."""
-        heapify(self._ends)
         heapify(self._later)
         for job in self.progress:
             self._note_peak(job)
@@ -144,7 +144,7 @@ class Forward:
         for number in count():
             if number % WATCH_EVERY == 0:
                 self._watch()
-            at_end = ends[0][0] if ends else until + 1
+            at_end = ends.next_at()
             if later and later[0][0] <= at_end:
                 if later[0][0] > until:
                     break
@@ -166,7 +166,7 @@ class Forward:
 
     def _end(self) -> None:
         """The first agent's work is over: it gets its next at once where that is easily seen."""
-        _, _, worker, job = self._ends[0]
+        _, _, worker, job = self._ends.pop()
         found = None
         look = self._idle or job.assigned == 1
         plain = not worker.leaves and worker.agent.within is None
@@ -175,16 +175,17 @@ class Forward:
         if found is None:
             self._end_and_ask(worker, job)
             return
-        ordinals = take(found, worker.agent, ())
-        if found is not job:
-            self.farm.exchange(job, found)
+        joined, common = found
+        ordinals = take(joined, worker.agent, ())
+        if joined is not job:
+            self.farm.exchange(job, joined, common)
             self._note(job)
-            self._note(found)
-            self._note_peak(found)
+            self._note(joined)
+            self._note_peak(joined, common)
         elif not job.waiting:
             self.farm.settle(job)
             self._note(job)
-        heapreplace(self._ends, self._work(worker, found, ordinals))
+        self._ends.add(self._work(worker, joined, ordinals))
 
     def _others_first(self, job: Job) -> bool:
         """Whether the end of an agent's work opens something that others wait for."""
@@ -193,7 +194,6 @@ class Forward:
         return bool(self._idle) and any(node.full for node in path(job))
 
     def _end_and_ask(self, worker: Worker, job: Job) -> None:
-        heappop(self._ends)
         self.working -= 1
         self.farm.count(job, -1)
         self._note(job)
@@ -265,7 +265,7 @@ class Forward:
         self.working += 1
         self._note_peak(job)
         self._note(job)
-        heappush(self._ends, self._work(worker, job, ordinals))
+        self._ends.add(self._work(worker, job, ordinals))
         return True
 
     # --- what is noted ---
@@ -281,10 +281,11 @@ class Forward:
         progress.agent_seconds += min(seconds, self._horizon - self.now)
         return self.now + seconds, next(self._numbers), worker, job
 
-    def _note_peak(self, job: Job) -> None:
+    def _note_peak(self, job: Job, below: Queue | None = None) -> None:
+        """Of the job, and what is above it up to the queue, where that has no agents more."""
         peaks = self.peaks
         node: Queue | Job | None = job
-        while node is not None:
+        while node is not below and node is not None:
             if node.assigned > peaks.get(node, 0):
                 peaks[node] = node.assigned
             node = node.parent

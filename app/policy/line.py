@@ -89,8 +89,9 @@ class Line(Generic[Member]):
         before = member.key
         if before is not None:
             lasts = self._lasts
-            at = bisect_left(lasts, before)
-            if len(lasts) == 1 or at == self._at(key):
+            short = len(lasts) == 1
+            at = 0 if short else bisect_left(lasts, before)
+            if short or at == self._at(key):
                 self._move_within(at, member, before, key, standing)
                 return
             self.remove(member)
@@ -117,11 +118,14 @@ class Line(Generic[Member]):
         stretch = self._stretches[at]
         if before != key:
             keys, members = stretch.keys, stretch.members
-            place = bisect_left(keys, before)
-            del keys[place], members[place]
-            place = bisect_left(keys, key)
-            keys.insert(place, key)
-            members.insert(place, member)
+            place, new = bisect_left(keys, before), bisect_left(keys, key)
+            if new - place in {0, 1}:  # between the same two as before
+                keys[place] = key
+            else:
+                new -= new > place  # it leaves the line before it enters it
+                del keys[place], members[place]
+                keys.insert(new, key)
+                members.insert(new, member)
             member.key = key
             self._lasts[at] = keys[-1]
         if member.standing != standing:

@@ -15,8 +15,8 @@ from starlette.types import Receive
 from app import metrics
 from app.caller import Caller, token_ended
 from app.db.engine import driver_of
+from app.db.failures import clashed, first_line
 from app.errors import Unavailable
-from app.passing import clashed, first_line
 from app.scheduler import epoch, store
 from app.scheduler.cycle import Cycles, Report, Round
 from app.scheduler.feed import Outdated

@@ -6,7 +6,8 @@ from typing import Any
 import structlog
 
 from app import metrics
-from app.db.engine import AWAY, CHANNEL, connect
+from app.db.driver import AWAY, connect
+from app.db.engine import CHANNEL
 from app.scheduler.desk import Desk
 
 log = structlog.get_logger()

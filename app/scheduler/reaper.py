@@ -7,7 +7,8 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from app import metrics
-from app.db.engine import AWAY, lock_farm
+from app.db.driver import AWAY
+from app.db.engine import lock_farm
 from app.errors import AppError
 from app.policy.states import EndedBecause
 from app.scheduler import feed, lease_store

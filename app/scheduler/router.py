@@ -8,7 +8,7 @@ from app.access import Right
 from app.caller import Asking, GuardedRoute, needs
 from app.db.engine import Transaction
 from app.errors import responses
-from app.fields import PathId
+from app.parameters import PathId
 from app.scheduler import service
 from app.scheduler.desk import Desk
 from app.scheduler.polls import SentAway

@@ -8,8 +8,8 @@ from itertools import count
 from typing import Any
 from uuid import UUID
 
-from app.db.tables import MAX_DEPTH
 from app.fields import within
+from app.ranges import MAX_DEPTH
 from app.simulation.durations import Model
 from app.simulation.picture import Picture, Place, Row
 from app.simulation.schemas import (

@@ -8,7 +8,7 @@ from typing import Any
 
 import asyncpg
 
-from app.db.engine import connect
+from app.db.driver import connect
 from app.policy.changes import freed_ram
 from app.policy.states import Mode
 from app.scheduler import store as scheduler

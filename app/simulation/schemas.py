@@ -5,8 +5,8 @@ from typing import Annotated, Self
 
 from pydantic import ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
-from app.db.tables import MAX_TASKS
 from app.fields import Body, Count, Fullpath, Id, Limits, Tags, Title
+from app.ranges import MAX_TASKS
 
 MAX_AGENTS = 100_000
 MAX_QUEUES = 20_000

@@ -133,6 +133,7 @@ class _Run:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
+            start_new_session=True,  # of which both plays together get no more than one would
         )
         if self._over:
             self._process.kill()

@@ -6,7 +6,7 @@ import structlog
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from app.db.engine import AWAY
+from app.db.driver import AWAY
 from app.tokens import store
 from app.tokens.known import Known
 

@@ -7,7 +7,8 @@ from fastapi import APIRouter, Query
 from app.access import Right, Role
 from app.caller import Asking, GuardedRoute, needs
 from app.db.engine import Transaction
-from app.fields import Cursor, Limit, Page, PathId, page_of
+from app.fields import Page, page_of
+from app.parameters import Cursor, Limit, PathId
 from app.tokens import service
 from app.tokens.schemas import NewToken, Token, TokenCreate
 

@@ -15,8 +15,8 @@ from pydantic import (
 )
 
 from app.access import Role
-from app.db.tables import MAX_INT, MAX_NAME
 from app.fields import Body, Id, Text
+from app.ranges import MAX_INT, MAX_NAME
 
 BOUND = (Role.OPERATOR, Role.JOIN)
 

@@ -13,8 +13,8 @@ import pytest
 from fastapi import FastAPI
 
 from app.db.engine import lock_farm
-from app.errors import LONGEST_PART
 from app.policy.frames import Frames, parse
+from app.problems import LONGEST_PART
 from tests.api.statements import recorded
 from tests.farm import Farm
 

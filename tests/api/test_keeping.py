@@ -11,7 +11,7 @@ from prometheus_client import REGISTRY
 from structlog.testing import capture_logs
 
 from app import metrics
-from app.db.engine import connect
+from app.db.driver import connect
 from app.db.roles import KEEPING_LOCK
 from app.history import keeping
 from app.history.keeping import keep, keeper, midnight

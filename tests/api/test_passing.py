@@ -6,7 +6,7 @@ from fastapi import FastAPI
 from sqlalchemy.exc import DBAPIError, PendingRollbackError
 from starlette.requests import Request
 
-from app import errors
+from app import problems
 from tests.tokens import AUTH
 
 
@@ -35,7 +35,7 @@ def told_by(cause: Exception) -> DBAPIError:
 )
 async def test_only_faults_of_the_service_are_told_as_such(failed: Exception, status: int) -> None:
     request = Request({"type": "http", "path": "/jobs", "headers": []})
-    assert (await errors.answer(request, failed)).status_code == status
+    assert (await problems.answer(request, failed)).status_code == status
 
 
 async def test_who_hangs_up_before_the_body_has_come_finds_no_fault(app: FastAPI) -> None:

@@ -7,7 +7,8 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from app.db.engine import create_engine, notice_silence
+from app.db.driver import notice_silence
+from app.db.engine import create_engine
 from app.settings import Settings
 
 

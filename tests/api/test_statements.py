@@ -5,7 +5,7 @@ import asyncio
 import asyncpg
 from fastapi import FastAPI
 
-from app.db.engine import FARM_LOCK
+from app.db.driver import FARM_LOCK
 from app.scheduler import store
 from tests.api.statements import recorded, recorded_of_desk
 from tests.farm import Farm, Json

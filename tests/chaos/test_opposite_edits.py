@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import asyncpg
 import pytest
 
-from app.db.engine import FARM_LOCK
+from app.db.driver import FARM_LOCK
 from tests.chaos import invariants
 from tests.chaos.clients import client
 from tests.chaos.crew import crew

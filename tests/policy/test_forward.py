@@ -223,15 +223,16 @@ def test_the_short_way_to_the_next_job_leads_where_the_long_one_does(turns: list
         left, left_short = held.pop(turn % len(held))
         long.count(left, -1)
         work = assign(long, anyone)
-        found = following(short, left_short, short.kinds.met_by(anyone))
-        if found is None:
+        follows = following(short, left_short, short.kinds.met_by(anyone))
+        if follows is None:
             short.count(left_short, -1)
             other = assign(short, anyone)
             found = other[0] if other else None
         else:
             taken += 1
+            found, common = follows
             found.waiting.pop()
-            short.exchange(left_short, found)
+            short.exchange(left_short, found, common)
             short.settle(found)
         assert (work and work[0].id) == (found and found.id)
         if work and found:
@@ -249,7 +250,7 @@ def test_a_farm_that_is_busy_goes_the_short_way() -> None:
     anyone = agent()
     held = [work[0] for _ in range(10) if (work := assign(tree, anyone))]
     met = tree.kinds.met_by(anyone)
-    assert [following(tree, one, met) for one in held] == held
+    assert [following(tree, one, met) for one in held] == [(one, one.parent) for one in held]
 
 
 def test_time_below_a_minimum_counts_while_work_is_open() -> None:

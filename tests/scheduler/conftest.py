@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from app.db.engine import connect
+from app.db.driver import connect
 from app.scheduler import feed
 from app.settings import Settings
 from tests.scheduler.reader import Reader

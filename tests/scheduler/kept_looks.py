@@ -10,7 +10,7 @@ import asyncpg
 import httpx
 from fastapi import FastAPI
 
-from app.db.engine import connect
+from app.db.driver import connect
 from app.scheduler import store
 from app.scheduler.feed import Outdated
 from app.scheduler.kept import Holding, KeptAgent, KeptFarm

@@ -11,7 +11,7 @@ import httpx
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from app.db.engine import FARM_LOCK
+from app.db.driver import FARM_LOCK
 from app.scheduler.reaper import reap
 from app.settings import Settings
 from tests.farm import Json

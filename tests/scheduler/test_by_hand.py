@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 import asyncpg
 import pytest
 
-from app.db.engine import connect
+from app.db.driver import connect
 from app.scheduler.kept import KeptFarm
 from tests.farm import Farm
 from tests.tokens import NO_TOKENS

@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from app.again import TIMES
-from app.db.engine import FARM_LOCK, connect
+from app.db.driver import FARM_LOCK, connect
 from tests.farm import Farm
 
 WAITS = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"

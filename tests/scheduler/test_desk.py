@@ -7,7 +7,7 @@ import asyncpg
 import pytest
 from fastapi import FastAPI
 
-from app.db.engine import FARM_LOCK
+from app.db.driver import FARM_LOCK
 from app.policy.kinds import SPARE
 from app.policy.pick import pick
 from app.scheduler.cycle import Cycles, Report, Round

@@ -9,7 +9,7 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
-from app.db.engine import FARM_LOCK, connect
+from app.db.driver import FARM_LOCK, connect
 from app.scheduler import store
 from app.settings import Settings
 from tests.farm import Farm

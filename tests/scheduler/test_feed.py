@@ -7,7 +7,7 @@ import asyncpg
 import pytest
 from fastapi import FastAPI
 
-from app.db.engine import connect
+from app.db.driver import connect
 from app.scheduler import feed
 from app.scheduler.kept import KeptFarm
 from app.tokens.known import Known

@@ -8,7 +8,7 @@ from uuid import UUID
 import asyncpg
 import pytest
 
-from app.db.engine import connect
+from app.db.driver import connect
 from app.scheduler import store
 from tests.farm import Farm
 

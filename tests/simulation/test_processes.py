@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -186,6 +187,7 @@ async def test_a_process_knows_no_token_of_the_service(monkeypatch: pytest.Monke
     assert not [name for name in process.environ() if name.startswith("FARMQUEUE_")]
     while process.nice() < 10:
         await asyncio.sleep(0.01)
+    assert os.getsid(process.pid) == process.pid
     asked.cancel()
     await asyncio.wait([asked])
     while children():

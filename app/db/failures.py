@@ -1,4 +1,4 @@
-"""Errors of the database that may be over when the same is asked again."""
+"""What the database's failures mean: whether the same may succeed later."""
 
 import asyncpg
 from sqlalchemy.exc import DBAPIError
@@ -33,7 +33,7 @@ def _sqlstate(cause: BaseException) -> str:
     return getattr(cause, "sqlstate", None) or ""
 
 
-def passes(failed: Exception) -> bool:
+def passing(failed: Exception) -> bool:
     """Whether the same statement may succeed later."""
     cause = _cause(failed)
     if isinstance(failed, DBAPIError) and failed.connection_invalidated:

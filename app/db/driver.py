@@ -1,0 +1,65 @@
+"""Connections of the driver's own, which need neither the engine nor the settings."""
+
+import asyncio
+import socket
+from typing import Any
+
+import asyncpg
+
+from app.db.hosts import Hosts
+
+# One number for the whole farm: whoever changes what may run, or who holds what, holds this lock.
+FARM_LOCK = 0x6661726D  # "farm"
+
+# What the driver raises where the database is away; the last is of a connection that is cut between
+# two statements, and of hosts that take no writes.
+AWAY = (
+    *(OSError, TimeoutError),
+    *(asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError),
+)
+
+# Of a connection that says nothing: after 10 s it is asked, three times; what was sent is
+# acknowledged within as long. Seconds, the last one in milliseconds.
+_SILENCE = {
+    "TCP_KEEPIDLE": 10,
+    "TCP_KEEPINTVL": 5,
+    "TCP_KEEPCNT": 3,
+    "TCP_USER_TIMEOUT": 15_000,
+}
+
+
+async def connect(url: str, *, timeout: float = 10, **options: Any) -> asyncpg.Connection:  # noqa: ASYNC109
+    """A connection of the driver's own, which reads sslmode and the like.
+
+    Of several hosts each is tried for a part of the time, the one that was heard last first. The
+    driver has one time for all: a machine that answers nothing would use it up.
+    """
+    hosts = Hosts.of(url.replace("postgresql+asyncpg://", "postgresql://", 1))
+    for left in reversed(range(len(hosts.urls))):
+        at = hosts.first
+        try:
+            found = await asyncpg.connect(
+                hosts.urls[at], timeout=timeout / len(hosts.urls), **options
+            )
+        except BaseException as failed:
+            hosts.pass_by(at)  # also where who asked has no more patience
+            if not left or not isinstance(failed, AWAY):
+                raise
+        else:
+            notice_silence(found._transport)  # noqa: SLF001  # no other way to its socket
+            return found
+    raise AssertionError("there is always a host")
+
+
+def notice_silence(transport: asyncio.BaseTransport) -> None:
+    """Have the kernel end the connection where the other machine is gone without a word.
+
+    Else it would try again for a quarter of an hour, and whoever takes the connection with it.
+    """
+    where = transport.get_extra_info("socket")
+    if where is None or where.family not in {socket.AF_INET, socket.AF_INET6}:
+        return
+    where.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for name, value in _SILENCE.items():
+        if hasattr(socket, name):  # not every system has each of them
+            where.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
