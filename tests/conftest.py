@@ -25,6 +25,7 @@ from tests.tokens import ADMIN_TOKEN, AUTH
 
 SHM = Path("/dev/shm")  # noqa: S108  # memory, where there is such a thing
 TEMPLATE = "farm_template"
+ROUNDS = 1_000  # of the event loop, after which it is to have nothing to do
 SERVICE = "farm_service"  # who the app of a test is, to the database
 
 
@@ -36,6 +37,18 @@ def _own_environment() -> None:
     os.environ["FARMQUEUE_ADMIN_TOKEN"] = ADMIN_TOKEN
     # Reading jobs would start processes everywhere; those that are about them switch them on.
     os.environ["FARMQUEUE_ESTIMATES"] = "false"
+
+
+@pytest.fixture(scope="module", autouse=True)
+async def _the_loop_rests() -> AsyncIterator[None]:
+    """What goes on and on after a file's last test takes the time of all that come after it."""
+    yield
+    ready = asyncio.get_running_loop()._ready  # type: ignore[attr-defined]
+    for _ in range(ROUNDS):
+        if not ready:
+            return
+        await asyncio.sleep(0)
+    pytest.fail(f"a test here left something that never rests: {ready}", pytrace=False)
 
 
 @pytest.fixture(scope="session")

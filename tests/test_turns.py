@@ -1,6 +1,7 @@
 """Polls take turns, one each time that the event loop comes round."""
 
 import asyncio
+from collections.abc import AsyncIterator
 from itertools import pairwise
 
 import pytest
@@ -10,15 +11,25 @@ from tests.farm import Farm
 
 
 class Clock:
-    """Counts how often the event loop came round."""
+    """Counts how often the event loop comes round, which never rests until this is stopped."""
 
     def __init__(self) -> None:
         self.rounds = 0
-        asyncio.get_running_loop().call_soon(self._tick)
+        self._next = asyncio.get_running_loop().call_soon(self._tick)
 
     def _tick(self) -> None:
         self.rounds += 1
-        asyncio.get_running_loop().call_soon(self._tick)
+        self._next = asyncio.get_running_loop().call_soon(self._tick)
+
+    def stop(self) -> None:
+        self._next.cancel()
+
+
+@pytest.fixture
+async def clock() -> AsyncIterator[Clock]:
+    clock = Clock()
+    yield clock
+    clock.stop()
 
 
 async def taken(turns: Turns, clock: Clock) -> int:
@@ -26,16 +37,16 @@ async def taken(turns: Turns, clock: Clock) -> int:
     return clock.rounds
 
 
-async def test_of_calls_that_come_together_each_round_of_the_loop_serves_one_in_their_order() -> (
-    None
-):
-    turns, clock = Turns(), Clock()
+async def test_of_calls_that_come_together_each_round_of_the_loop_serves_one_in_their_order(
+    clock: Clock,
+) -> None:
+    turns = Turns()
     rounds = await asyncio.gather(*(taken(turns, clock) for _ in range(5)))
     assert [later - earlier for earlier, later in pairwise(rounds)] == [1] * 4
 
 
-async def test_a_call_that_went_away_holds_nobody_up() -> None:
-    turns, clock = Turns(), Clock()
+async def test_a_call_that_went_away_holds_nobody_up(clock: Clock) -> None:
+    turns = Turns()
     calls = [asyncio.create_task(taken(turns, clock)) for _ in range(3)]
     await asyncio.sleep(0)
     calls[0].cancel()
@@ -43,13 +54,13 @@ async def test_a_call_that_went_away_holds_nobody_up() -> None:
     assert await asyncio.wait_for(calls[2], 5) > 0
 
 
-async def test_after_a_lull_the_line_moves_again() -> None:
-    turns, clock = Turns(), Clock()
+async def test_after_a_lull_the_line_moves_again(clock: Clock) -> None:
+    turns = Turns()
     assert await taken(turns, clock) < await taken(turns, clock)
 
 
-async def test_who_has_its_answer_goes_before_all_that_come() -> None:
-    turns, clock = Turns(), Clock()
+async def test_who_has_its_answer_goes_before_all_that_come(clock: Clock) -> None:
+    turns = Turns()
     coming = [asyncio.create_task(taken(turns, clock)) for _ in range(3)]
     await asyncio.sleep(0)
     leaving = asyncio.create_task(turns.leave())

@@ -13,9 +13,8 @@ from hypothesis import strategies as st
 from schemathesis import GenerationMode
 
 from app.gate import OPEN
-from app.main import create_app
 from app.policy.task_ids import split
-from app.settings import Settings
+from tests.routes import document
 from tests.security.stage import Stage, stage
 from tests.security.test_matrix import MAY
 from tests.tokens import bearer, made
@@ -134,12 +133,12 @@ def place(server: str) -> Iterator[Place]:
 
 
 def cases() -> st.SearchStrategy[Any]:
-    document = create_app(Settings(), "postgresql+asyncpg://").openapi()
-    schema = schemathesis.openapi.from_dict(document)
+    told = document()
+    schema = schemathesis.openapi.from_dict(told)
     return st.one_of(
         *(
             schema[path][method].as_strategy(generation_mode=GenerationMode.POSITIVE)
-            for path, methods in document["paths"].items()
+            for path, methods in told["paths"].items()
             for method in methods
             if path not in OPEN
         )

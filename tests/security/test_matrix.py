@@ -14,7 +14,7 @@ from app.gate import OPEN, is_of_the_page
 from app.main import create_app
 from app.settings import Settings
 from tests.farm import Farm
-from tests.routes import every_route
+from tests.routes import document, every_route
 from tests.tokens import AUTH, bearer, made
 
 READERS = {"admin", "operator", "bound", "submitter", "viewer"}
@@ -149,8 +149,7 @@ async def place(farm: Farm, app: FastAPI) -> Place:
 
 
 def routes() -> Iterator[str]:
-    app = create_app(Settings(), "postgresql+asyncpg://")
-    for path, methods in app.openapi()["paths"].items():
+    for path, methods in document()["paths"].items():
         yield from (f"{method.upper()} {path}" for method in methods if path not in OPEN)
 
 
@@ -159,9 +158,9 @@ def test_every_route_is_in_the_matrix() -> None:
 
 
 def test_the_document_says_which_routes_need_a_token() -> None:
-    document = create_app(Settings(), "postgresql+asyncpg://").openapi()
-    assert document["components"]["securitySchemes"]["token"]["scheme"] == "bearer"
-    for path, methods in document["paths"].items():
+    told = document()
+    assert told["components"]["securitySchemes"]["token"]["scheme"] == "bearer"
+    for path, methods in told["paths"].items():
         for operation in methods.values():
             needed = path not in OPEN
             assert (operation.get("security") == [{"token": []}]) is needed, path
