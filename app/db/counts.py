@@ -33,3 +33,6 @@ climb (id, job_id, agents) AS (
     WHERE q.parent_jobqueue_id IS NOT NULL
 ),
 assigned (job_queue_id, agents) AS (SELECT id, sum(agents)::int FROM climb GROUP BY id)"""
+
+# How likely a write by a cycle gives a job's progress its next version, see app/db/progress_table.py.
+NEW_VERSION = 1 / 16

@@ -19,9 +19,6 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from app.db.table import Table, Timestamp
 
-# How likely a write by a cycle gives the row a new version, see `Progress`.
-NEW_VERSION = 1 / 16
-
 
 class Progress(Table):
     """Of each job one row; `waiting` holds the ordinals of the tasks that wait.

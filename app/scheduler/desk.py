@@ -31,7 +31,6 @@ from app.turns import Turns
 log = structlog.get_logger()
 
 RETRY_SECONDS = 1
-
 # Polls that come with nothing to report and are served in one cycle, where fewer report.
 CROWD = 64
 

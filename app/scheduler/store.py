@@ -9,9 +9,8 @@ from uuid import UUID
 
 import asyncpg
 
-from app.db.counts import HELD_BY
+from app.db.counts import HELD_BY, NEW_VERSION
 from app.db.driver import FARM_LOCK
-from app.db.progress_table import NEW_VERSION
 
 Rows = Sequence[asyncpg.Record]
 
