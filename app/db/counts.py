@@ -34,5 +34,5 @@ climb (id, job_id, agents) AS (
 ),
 assigned (job_queue_id, agents) AS (SELECT id, sum(agents)::int FROM climb GROUP BY id)"""
 
-# How likely a write by a cycle gives a job's progress its next version, see app/db/progress_table.py.
+# How likely a cycle that writes a job's progress gives it the next version: see `Progress`.
 NEW_VERSION = 1 / 16
