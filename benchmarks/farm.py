@@ -10,11 +10,17 @@ SELECT 'q' || n, '/q' || n, NULL, 1 + n % 10 FROM generate_series(1, $1::int) n
 """
 
 _JOBS = """
-INSERT INTO jobs (title, job_queue_id, start, "end", "by", frames, tasks_total, requeue)
-SELECT 'job ' || n, (SELECT min(id) FROM jobqueues) + n % $2::int, 1, tasks, 1, '1-' || tasks,
-    tasks, $5::int
-FROM generate_series(0, $1::int - 1) n,
-    LATERAL (SELECT CASE WHEN $4::bool THEN 1 + n % (2 * $3::int) ELSE $3::int END AS tasks) s
+WITH made AS (
+    "
+    INSERT INTO jobs (title, job_queue_id, start, "end", "by", frames, tasks_total, requeue)
+    SELECT 'job ' || n, (SELECT min(id) FROM jobqueues) + n % $2::int, 1, tasks, 1, '1-' || tasks,
+        tasks, $5::int
+    FROM generate_series(0, $1::int - 1) n,
+        LATERAL (SELECT CASE WHEN $4::bool THEN 1 + n % (2 * $3::int) ELSE $3::int END AS tasks) s
+    RETURNING id, tasks_total
+)
+INSERT INTO job_progress (job_id, tasks_total, waiting)
+SELECT id, tasks_total, int4multirange(int4range(0, tasks_total)) FROM made
 """
 
 _AGENTS = """

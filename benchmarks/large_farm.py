@@ -33,20 +33,25 @@ LEFT JOIN jobqueues p ON p.id = $3::bigint + n % greatest($4::bigint, 1)
 
 # Forty kinds of requirements: five sizes by eight sets of tags.
 _JOBS = """
-INSERT INTO jobs (title, job_queue_id, priority, weight, minimum_agents, maximum_agents, start,
-    "end", "by", frames, cpus, ram, required_tags, excluded_tags, tasks_total)
-SELECT 'job ' || n, 1 + pg_temp.draw(n, 1, $2::int),
-    (ARRAY[0, 0, 0, 0, 0, 0, 10, 10, -10, 50])[1 + pg_temp.draw(n, 2, 10)],
-    pg_temp.draw(n, 3, 20) * 10,
-    nullif(pg_temp.draw(n, 4, 4), 3),
-    CASE WHEN pg_temp.draw(n, 5, 10) > 2 THEN 3 + pg_temp.draw(n, 6, 30) END,
-    1, $3::int, 1, '1-' || $3::int,
-    (ARRAY[1, 2, 4, 8, 16])[1 + kind / 8], (ARRAY[1, 4, 8, 32, 64])[1 + kind / 8] * 1024,
-    CAST((ARRAY['{}', '{linux}', '{windows}', '{gpu}', '{linux,nuke}', '{windows,houdini}',
-        '{gpu,linux}', '{}'])[1 + kind % 8] AS text[]),
-    CAST(CASE kind % 8 WHEN 7 THEN '{gpu}' ELSE '{}' END AS text[]),
-    $3::int
-FROM generate_series(0, $1::bigint - 1) n, LATERAL (SELECT pg_temp.draw(n, 7, 40) AS kind) k
+WITH made AS (
+    INSERT INTO jobs (title, job_queue_id, priority, weight, minimum_agents, maximum_agents, start,
+        "end", "by", frames, cpus, ram, required_tags, excluded_tags, tasks_total)
+    SELECT 'job ' || n, 1 + pg_temp.draw(n, 1, $2::int),
+        (ARRAY[0, 0, 0, 0, 0, 0, 10, 10, -10, 50])[1 + pg_temp.draw(n, 2, 10)],
+        pg_temp.draw(n, 3, 20) * 10,
+        nullif(pg_temp.draw(n, 4, 4), 3),
+        CASE WHEN pg_temp.draw(n, 5, 10) > 2 THEN 3 + pg_temp.draw(n, 6, 30) END,
+        1, $3::int, 1, '1-' || $3::int,
+        (ARRAY[1, 2, 4, 8, 16])[1 + kind / 8], (ARRAY[1, 4, 8, 32, 64])[1 + kind / 8] * 1024,
+        CAST((ARRAY['{}', '{linux}', '{windows}', '{gpu}', '{linux,nuke}', '{windows,houdini}',
+            '{gpu,linux}', '{}'])[1 + kind % 8] AS text[]),
+        CAST(CASE kind % 8 WHEN 7 THEN '{gpu}' ELSE '{}' END AS text[]),
+        $3::int
+    FROM generate_series(0, $1::bigint - 1) n, LATERAL (SELECT pg_temp.draw(n, 7, 40) AS kind) k
+    RETURNING id, tasks_total
+)
+INSERT INTO job_progress (job_id, tasks_total, waiting)
+SELECT id, tasks_total, int4multirange(int4range(0, tasks_total)) FROM made
 """
 
 _AGENTS = """

@@ -14,8 +14,25 @@ depends_on = None
 
 INDEX = "uq_assignments_active_agent"
 
+AGENT_IS_IDLE = """
+CREATE OR REPLACE FUNCTION agent_is_idle() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF EXISTS ({held}) THEN
+        RAISE EXCEPTION 'work is under way: delete it through the service, which takes it back'
+            USING ERRCODE = 'restrict_violation';
+    END IF;
+    RETURN OLD;
+END
+$$
+"""
+HELD = """SELECT FROM (
+        SELECT ended_at FROM assignments WHERE agent_id = OLD.id ORDER BY id DESC LIMIT 1
+    ) latest WHERE ended_at IS NULL"""
+FORMERLY_HELD = "SELECT FROM assignments WHERE agent_id = OLD.id AND ended_at IS NULL"
+
 
 def upgrade() -> None:
+    op.execute(AGENT_IS_IDLE.format(held=HELD))
     with op.get_context().autocommit_block():
         op.drop_index(INDEX, table_name="assignments", postgresql_concurrently=True, if_exists=True)
 
@@ -33,3 +50,4 @@ def downgrade() -> None:
             postgresql_concurrently=True,
             if_not_exists=True,
         )
+    op.execute(AGENT_IS_IDLE.format(held=FORMERLY_HELD))

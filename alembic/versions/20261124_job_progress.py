@@ -25,14 +25,6 @@ SELECT j.*, p.tasks_done, p.tasks_failed, p.waiting, p.time_started
 FROM jobs j JOIN job_progress p ON p.job_id = j.id
 """
 
-BEGIN_PROGRESS = """
-CREATE FUNCTION begin_progress() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
-    INSERT INTO job_progress (job_id, tasks_total, waiting)
-    SELECT id, tasks_total, int4multirange(int4range(0, tasks_total)) FROM changed;
-    RETURN NULL;
-END $$
-"""
-
 NOTE_PROGRESS = f"""
 CREATE FUNCTION note_progress() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
     INSERT INTO farm_changes (jobs) SELECT array_agg(job_id) FROM changed HAVING count(*) > 0;
@@ -64,6 +56,7 @@ def upgrade() -> None:
     op.execute("LOCK TABLE jobs IN ACCESS EXCLUSIVE MODE")
     create_table()
     op.execute(COPY)
+    op.execute("ANALYZE job_progress")
     # squawk warns of clients that still use them: see above.
     for constraint in ("ck_jobs_task_counts", "ck_jobs_finished"):
         op.execute(
@@ -100,12 +93,7 @@ def create_table() -> None:
 
 
 def create_triggers() -> None:
-    op.execute(BEGIN_PROGRESS)
     op.execute(NOTE_PROGRESS)
-    op.execute(
-        "CREATE TRIGGER begin_progress AFTER INSERT ON jobs REFERENCING NEW TABLE AS changed "
-        "FOR EACH STATEMENT EXECUTE FUNCTION begin_progress()"
-    )
     op.execute(
         "CREATE TRIGGER note_update AFTER UPDATE ON job_progress REFERENCING NEW TABLE AS changed "
         "FOR EACH STATEMENT EXECUTE FUNCTION note_progress()"
@@ -119,7 +107,6 @@ def create_triggers() -> None:
 def downgrade() -> None:
     op.execute(LOCK_FARM)
     op.execute("DROP VIEW jobs_now")
-    op.execute("DROP TRIGGER begin_progress ON jobs")
     op.add_column("jobs", sa.Column("tasks_done", sa.Integer(), server_default="0", nullable=False))
     op.add_column(
         "jobs", sa.Column("tasks_failed", sa.Integer(), server_default="0", nullable=False)
@@ -140,6 +127,5 @@ def downgrade() -> None:
     )
     op.execute("ALTER TABLE jobs SET (fillfactor = 70)")
     op.drop_table("job_progress")
-    op.execute("DROP FUNCTION begin_progress()")
     op.execute("DROP FUNCTION note_progress()")
     op.execute("UPDATE schema_fits SET runs_from = '0008'")

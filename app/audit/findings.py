@@ -15,6 +15,7 @@ class Check(StrEnum):
 
     JOB_COUNTS = "job_counts"
     WAITING_TASKS = "waiting_tasks"
+    JOB_PROGRESS = "job_progress"
     AGENT_HELD_TWICE = "agent_held_twice"
     ASSIGNMENT_TASKS = "assignment_tasks"
     TASK_NOT_HELD = "task_not_held"
@@ -40,7 +41,8 @@ _REPORT = "the service broke a rule: please report it with the history of what i
 ADVICE: Mapping[Check, str] = {
     Check.JOB_COUNTS: f"{_RERUN}; {_BY_HAND}",
     Check.WAITING_TASKS: f"{_RERUN}; {_BY_HAND}",
-    Check.AGENT_HELD_TWICE: _END,
+    Check.JOB_PROGRESS: f"delete the job, or all rows in psql but the latest version; {_BY_HAND}",
+    Check.AGENT_HELD_TWICE: f"release all but the latest: their tasks wait again; {_BY_HAND}",
     Check.ASSIGNMENT_TASKS: f"{_END}; {_BY_HAND}",
     Check.TASK_NOT_HELD: f"{_RERUN}; {_BY_HAND}",
     Check.ASSIGNMENT_STRAY: f"{_END}; {_BY_HAND}",

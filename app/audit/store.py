@@ -46,6 +46,17 @@ UNION ALL
 FROM counted WHERE waiting <> should_wait OR wrong > 0 OR NOT within ORDER BY id {_LIMIT})
 """
 
+# How far a job is stands in one row, whose version no constraint keeps the only one.
+_JOB_PROGRESS = f"""
+SELECT '{Check.JOB_PROGRESS}' AS "check",
+    'job ' || j.id AS subject,
+    format('has %s rows that say how far it is', count(p.job_id)) AS detail
+FROM jobs j LEFT JOIN job_progress p ON p.job_id = j.id
+WHERE {{jobs}}
+GROUP BY j.id HAVING count(p.job_id) <> 1
+ORDER BY j.id {_LIMIT}
+"""
+
 _AGENT_HELD_TWICE = f"""
 SELECT '{Check.AGENT_HELD_TWICE}' AS "check",
     'agent ' || agent_id AS subject,
@@ -128,6 +139,7 @@ ORDER BY q.id {_LIMIT}
 
 _STATEMENTS = (
     _JOBS,
+    _JOB_PROGRESS,
     _AGENT_HELD_TWICE,
     _ASSIGNMENT_TASKS,
     _TASK_NOT_HELD,

@@ -93,6 +93,12 @@ _SHOWN = select(
     )
 )
 
+_BEGIN_PROGRESS = text("""
+INSERT INTO job_progress (job_id, tasks_total, waiting)
+SELECT id, tasks_total, int4multirange(int4range(0, tasks_total)) FROM jobs
+WHERE id = ANY(CAST(:ids AS bigint[]))
+""")
+
 # Whether :id is among :parents and all that they wait for: it would wait for itself.
 _ABOVE = text("""
 WITH RECURSIVE up (id) AS (
@@ -147,9 +153,11 @@ WHERE job_id = :id
 
 
 async def add_all(connection: AsyncConnection, rows: Sequence[dict[str, Any]]) -> list[int]:
-    """Store the jobs; their ids, in the order given."""
+    """Store the jobs, all tasks of which wait; their ids, in the order given."""
     made = insert(jobs).returning(jobs.c.id, sort_by_parameter_order=True)
-    return list((await connection.scalars(made, rows)).all())
+    ids = list((await connection.scalars(made, rows)).all())
+    await connection.execute(_BEGIN_PROGRESS, {"ids": ids})
+    return ids
 
 
 async def depend(connection: AsyncConnection, pairs: Sequence[tuple[int, int]]) -> None:

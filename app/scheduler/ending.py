@@ -9,20 +9,23 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from app.db.counts import HELD_BY
 from app.policy.states import EndedBecause
 
-# `ended_at IS NULL` is the fence: whoever comes second ends nothing and frees nothing. A task with
-# which :most_lost agents went silent is set aside as failed (null: never): it may be the cause.
-_TAKE_BACK = text(f"""
-WITH ended AS (
-    UPDATE assignments SET ended_at = clock_timestamp(), ended_because = :because
-    WHERE ended_at IS NULL AND (
-        id IN (
-            SELECT s.id FROM unnest(CAST(:agent_ids AS uuid[])) AS g(id)
-            {HELD_BY.format(agent="g")}
-        )
-        OR job_id = ANY(CAST(:job_ids AS bigint[]))
-        OR id = ANY(CAST(:assignment_ids AS bigint[]))
-    )
-    RETURNING id, agent_id, job_id, ordinals, (CAST(:because AS text) = 'lease_lost')::int AS lost
+# `ended_because IS NULL` is the fence: whoever comes second ends nothing and frees nothing. (Not
+# `ended_at`, whose index has all that were held since the oldest snapshot.) A task with which
+# :most_lost agents went silent is set aside as failed (null: never): it may be the cause.
+TAKE_BACK = text(f"""
+WITH meant AS (
+    SELECT s.id FROM unnest(CAST(:agent_ids AS uuid[])) AS g(id)
+    {HELD_BY.format(agent="g")}
+    UNION
+    SELECT id FROM assignments
+    WHERE job_id = ANY(CAST(:job_ids AS bigint[])) AND ended_at IS NULL
+    UNION
+    SELECT unnest(CAST(:assignment_ids AS bigint[]))
+),
+ended AS (
+    UPDATE assignments a SET ended_at = clock_timestamp(), ended_because = :because
+    FROM meant WHERE a.id = meant.id AND a.ended_because IS NULL
+    RETURNING a.id, agent_id, job_id, ordinals, (CAST(:because AS text) = 'lease_lost')::int AS lost
 ),
 freed AS (
     UPDATE tasks t SET progress = 0,
@@ -98,7 +101,7 @@ async def take_back(
     is set aside as failed instead (None: never). Returns how many assignments ended.
     """
     ended: int | None = await connection.scalar(
-        _TAKE_BACK,
+        TAKE_BACK,
         {
             "because": because,
             "caller": caller,

@@ -49,6 +49,8 @@ SELECT id, parent_jobqueue_id, name, priority, weight, minimum_agents, maximum_a
 FROM jobqueues WHERE id = ANY($1::bigint[])
 """
 
+_LATEST = "SELECT * FROM job_progress WHERE job_id = {job} ORDER BY version DESC LIMIT 1"
+
 _OF_JOB = """
 SELECT j.id, j.title, j.job_queue_id, j.priority, j.weight, j.minimum_agents, j.maximum_agents,
     j.paused, j.frames, j."by", j.num_tiles, j.batch, j.batch_contiguous, j.cpus, j.ram,
@@ -67,14 +69,13 @@ FROM jobs j JOIN job_progress p ON p.job_id = j.id LEFT JOIN (
 WHERE j.time_finished IS NULL
 """
 
-_JOBS_OF = f"""
+JOBS_OF = f"""
 {_OF_JOB}, ARRAY(
-    SELECT d.parent_job_id FROM job_dependencies d JOIN job_progress p ON p.job_id = d.parent_job_id
+    SELECT d.parent_job_id
+    FROM job_dependencies d, LATERAL ({_LATEST.format(job="d.parent_job_id")}) p
     WHERE d.job_id = j.id AND p.tasks_done < p.tasks_total
 ) AS parents
-FROM jobs j, LATERAL (
-    SELECT * FROM job_progress WHERE job_id = j.id ORDER BY version DESC LIMIT 1
-) p
+FROM jobs j, LATERAL ({_LATEST.format(job="j.id")}) p
 WHERE j.time_finished IS NULL AND j.id = ANY($1::bigint[])
 """
 
@@ -268,7 +269,7 @@ async def queues(connection: asyncpg.Connection, ids: Sequence[int] | None = Non
 
 async def jobs(connection: asyncpg.Connection, ids: Sequence[int] | None = None) -> Rows:
     """Unfinished jobs; with ids those of them that are."""
-    return await _all_or_of(connection, _JOBS, _JOBS_OF, ids)
+    return await _all_or_of(connection, _JOBS, JOBS_OF, ids)
 
 
 async def dependents(connection: asyncpg.Connection, ids: Sequence[int]) -> list[int]:

@@ -73,8 +73,9 @@ async def test_jobs_are_found_by_state_as_the_policy_tells_it(farm: Farm, app: F
             )
             await connection.execute(
                 text(
-                    "UPDATE job_progress SET tasks_done = :done, tasks_failed = :failed,"
-                    " waiting = int4multirange(int4range(0, :waiting)) WHERE job_id = :id"
+                    "INSERT INTO job_progress (job_id, tasks_total, tasks_done, tasks_failed,"
+                    " waiting) VALUES (:id, 3, :done, :failed,"
+                    " int4multirange(int4range(0, :waiting)))"
                 ),
                 {"id": job_id, "waiting": waiting, "done": done, "failed": failed},
             )

@@ -40,6 +40,11 @@ SPOILT: dict[str, tuple[str, Check, list[str]]] = {
         Check.WAITING_TASKS,
         ["job 1"],
     ),
+    "a job of which nothing says how far it is": (
+        "DELETE FROM job_progress WHERE job_id = 1",
+        Check.JOB_PROGRESS,
+        ["job 1"],
+    ),
     "an agent with two assignments": (
         """UPDATE assignments SET agent_id = (SELECT agent_id FROM assignments WHERE id = 4)
         WHERE id = 3""",
@@ -132,3 +137,12 @@ async def test_what_is_spoilt_is_found_and_nothing_else(database: str, spoilt: s
 def test_every_check_of_the_recount_is_tried_and_every_one_has_advice() -> None:
     assert {check for _, check, _ in SPOILT.values()} == set(RECOUNT)
     assert ADVICE.keys() == set(Check)
+
+
+async def test_a_job_of_which_two_rows_say_how_far_it_is_is_found(database: str) -> None:
+    await spoil(
+        database,
+        "INSERT INTO job_progress SELECT job_id, version + 1, tasks_total, tasks_done,"
+        " tasks_failed, waiting, time_started FROM job_progress WHERE job_id = 1",
+    )
+    assert (Check.JOB_PROGRESS, "job 1") in await audited(database, history=False)

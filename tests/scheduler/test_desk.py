@@ -253,8 +253,10 @@ async def test_bits_freed_and_given_anew_in_one_look_hide_no_work(farm: Farm, ap
     async with app.state.engine.begin() as connection:
         await connection.exec_driver_sql("DELETE FROM jobs WHERE title LIKE 'k%'")
         await connection.exec_driver_sql(
-            'INSERT INTO jobs (title, frames, "start", "end", "by", tasks_total)'
-            " VALUES ('mine', '1', 1, 1, 1, 1)"
+            'WITH made AS (INSERT INTO jobs (title, frames, "start", "end", "by", tasks_total)'
+            " VALUES ('mine', '1', 1, 1, 1, 1) RETURNING id)"
+            " INSERT INTO job_progress (job_id, tasks_total, waiting)"
+            " SELECT id, 1, '{[0,1)}' FROM made"
         )
         await connection.exec_driver_sql("SELECT pg_notify('farmqueue', '')")
     assert await soon(poll) == "mine"

@@ -7,9 +7,12 @@ from uuid import UUID
 
 import asyncpg
 import pytest
+from fastapi import FastAPI
+from sqlalchemy import text
 
 from app.db.driver import connect
-from app.scheduler import store
+from app.scheduler import ending, store
+from tests.conftest import execute
 from tests.farm import Farm
 
 JOBS = 4
@@ -17,6 +20,17 @@ TASKS = 200  # every other one waits: few states of such a row fill a page
 ROUNDS = 200  # assignments of one agent, and writes of each job
 CYCLES = 10  # that are looked at, so that each job changes its page in some
 MORE = 3  # times as many blocks, for the states of the latest version and an index that grew
+
+FEW = 100  # blocks; all that was held since is some hundred
+
+# Assignments that were held since, each of another agent and job.
+FORMER = """
+INSERT INTO assignments (agent_id, job_id, ordinals)
+SELECT gen_random_uuid(), 1000 + n, '{0}' FROM generate_series(1, 20000) n
+"""
+END = """
+UPDATE assignments SET ended_at = clock_timestamp(), ended_because = 'completed' WHERE job_id > 1000
+"""
 
 HOLES = """
 UPDATE job_progress SET waiting = (
@@ -62,6 +76,13 @@ def written(plan: dict[str, Any]) -> int:
     return sum(map(written, plan.get("Plans", [])))
 
 
+async def read(cycles: asyncpg.Connection, jobs: list[int]) -> int:
+    """What a cycle touches that hears of these jobs from another service."""
+    explained = f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {store.JOBS_OF}"
+    [plan] = json.loads(await cycles.fetchval(explained, jobs))
+    return int(plan["Plan"]["Shared Hit Blocks"] + plan["Plan"]["Shared Read Blocks"])
+
+
 async def work(cycles: asyncpg.Connection, agent_id: UUID, job_id: int) -> None:
     """An assignment that is made, fails, and leaves everything as it was."""
     grants = [(agent_id, job_id, "{0}", "")]
@@ -75,13 +96,35 @@ async def work(cycles: asyncpg.Connection, agent_id: UUID, job_id: int) -> None:
 async def test_while_a_snapshot_is_held_a_cycle_touches_no_more_than_before(
     farm: Farm, cycles: asyncpg.Connection
 ) -> None:
-    jobs = [(await farm.job(f"shot {n}", tasks=TASKS))["id"] for n in range(JOBS)]
+    first = (await farm.job("first", tasks=TASKS))["id"]
+    later = [await farm.job(f"shot {n}", tasks=TASKS, parents=[first]) for n in range(JOBS)]
+    jobs = [first, *(job["id"] for job in later)]
     agent_id = UUID((await farm.agent("a0"))["id"])
     await cycles.execute(HOLES)
     await work(cycles, agent_id, jobs[0])
-    before = await blocks(cycles, agent_id, jobs)
+    before, heard = await blocks(cycles, agent_id, jobs), await read(cycles, jobs)
     for _ in range(ROUNDS):
         await work(cycles, agent_id, jobs[0])
         await store.decide(cycles, [], [], [(job_id, 0, 0, "{}", "{}") for job_id in jobs])
     after = await blocks(cycles, agent_id, jobs)
     assert after <= MORE * before, (before, after)
+    again = await read(cycles, jobs)
+    assert again <= MORE * heard, (heard, again)
+
+
+@pytest.mark.usefixtures("held_snapshot")
+async def test_a_release_touches_what_it_ends_and_no_other_assignment(
+    farm: Farm, app: FastAPI, database: str
+) -> None:
+    await farm.job("shot", tasks=2)
+    agent_id = (await farm.agent("a0"))["id"]
+    await farm.assign("a0")
+    for statement in (FORMER, END, "ANALYZE assignments"):
+        await execute(database, statement)
+    values = {"because": "released", "caller": "test", "most_lost": None, "assignment_ids": [1]}
+    explained = text(f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {ending.TAKE_BACK.text}")
+    async with app.state.engine.connect() as connection:
+        found = await connection.scalar(
+            explained, values | {"agent_ids": [agent_id], "job_ids": [farm.jobs["shot"]]}
+        )
+    assert written(found[0]["Plan"]) <= FEW
