@@ -25,6 +25,7 @@ SETTINGS = Settings(
     failed_tokens_per_minute=1_000_000,
     lease_seconds=86_400,
     audit_seconds=0,
+    estimates=False,
 )
 
 
