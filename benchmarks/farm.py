@@ -11,7 +11,6 @@ SELECT 'q' || n, '/q' || n, NULL, 1 + n % 10 FROM generate_series(1, $1::int) n
 
 _JOBS = """
 WITH made AS (
-    "
     INSERT INTO jobs (title, job_queue_id, start, "end", "by", frames, tasks_total, requeue)
     SELECT 'job ' || n, (SELECT min(id) FROM jobqueues) + n % $2::int, 1, tasks, 1, '1-' || tasks,
         tasks, $5::int
