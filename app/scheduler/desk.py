@@ -44,7 +44,7 @@ class Desk:
     known: Known
     turns: Turns = field(default_factory=Turns)
     name: str = field(default_factory=lambda: uuid4().hex)
-    rounds: int = 0  # in which something may have changed
+    rounds: int = 0  # that are over, in which something may have changed
     _asked: list[Poll] = field(default_factory=list)
     _reported: list[Reported] = field(default_factory=list)
     _waiting: dict[UUID, Poll] = field(default_factory=dict)
@@ -120,6 +120,7 @@ class Desk:
                     await self._bell.wait()
                     self._bell.clear()
                     await self._serve()
+                    self.rounds += 1
         finally:
             await self._hang_up()
 
@@ -131,7 +132,6 @@ class Desk:
 
     async def _serve(self) -> None:
         """One round: of what came, and of those that wait where that may be work for them."""
-        self.rounds += 1
         asked, reported = self._take_asked(), self._take_reported()
         looking, self._looking = self._looking, []
         stirred, self._stirred = self._stirred, False

@@ -26,7 +26,7 @@ async def live(slot: Slot) -> None:
         if await orphans.end(slot.options.state_dir, slot.number, slot.options.grace):
             slot.say("ended what a killed agent had left running", level=logging.WARNING)
         await register(slot)
-        await attempts.own_up(slot)
+        await attempts.tell_deaths(slot)
         while True:
             await renew_in_time(slot)
             await _turn(slot)

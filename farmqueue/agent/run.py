@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any
 
-from farmqueue.agent import identity, orphans
+from farmqueue.agent import attempts, identity, orphans
 from farmqueue.agent.host import this_host
 from farmqueue.agent.life import live
 from farmqueue.agent.log import say
@@ -34,6 +34,7 @@ async def run(options: Options, client: AsyncClient) -> bool:
         except OSError as error:
             say("state directory cannot be used", level=logging.WARNING, error=error)
         await orphans.end_beyond(options.state_dir, options.slots, options.grace)
+        attempts.end_beyond(options.state_dir, options.slots)
         async with client:
             return await _live_all(slots(options, client))
 

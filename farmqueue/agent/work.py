@@ -86,7 +86,7 @@ async def _attempt(slot: Slot, held: Held, group: Group) -> str | None:
     except BadCommand as wrong:
         return str(wrong)
     place = slot.options.state_dir, slot.number
-    attempts.begin(*place, attempts.Cut(held.id, [task["id"] for task in group]))
+    attempts.begin(*place, held.id, [task["id"] for task in group])
     try:
         return await process.run(
             order,

@@ -33,17 +33,17 @@ async def test_a_task_that_kills_an_agent_which_is_started_again_at_once_fails_i
 ) -> None:
     async with stage(replicas=1, lease_seconds=60) as on:
         data = {"command": [sys.executable, "-c", KILLS, "{frame}"]}
-        await on.farm.job("shot", tasks=5, batch=5, requeue=2, data=data)
+        await on.farm.job("shot", tasks=5, batch=5, requeue=1, data=data)
         token = (await on.farm.post("/tokens", {"role": "join", "name": "nodes"}))["token"]
         home = tmp_path / "host"
         home.mkdir()
         deaths = [await death(on, token, home)]
         while deaths[-1] is not None:
             deaths.append(await death(on, token, home))
-        assert deaths == [-signal.SIGKILL] * 3 + [None]
+        assert deaths == [-signal.SIGKILL] * 4 + [None]
         tasks = {task["frame"]: task for task in await on.farm.see_tasks("shot")}
         deadly = tasks.pop(int(DEADLY))
-        assert (deadly["state"], deadly["failures"]) == ("failed", 3)
+        assert (deadly["state"], deadly["failures"]) == ("failed", 2)
         assert "killed while it ran this" in deadly["last_error"]
         assert {task["state"] for task in tasks.values()} == {"done"}
         await invariants.hold(on)

@@ -106,14 +106,17 @@ def test_a_killed_agent_is_followed_by_one_that_ends_what_it_left(tmp_path: Path
     assert len(farm.agents) == 1
 
 
-def test_a_task_that_kills_its_agent_has_failed_once_that_is_started_again(tmp_path: Path) -> None:
+def test_a_task_that_kills_its_agent_twice_has_failed_once_that_is_started_again(
+    tmp_path: Path,
+) -> None:
     farm, log = Farm(), tmp_path / "log"
     kills = [sys.executable, "-c", "import os; os.kill(os.getppid(), 9)"]
     work = farm.give(1, command=kills)
     with listening(farm) as url:
-        with agent(url, tmp_path, log) as process:
-            assert process.wait() == -signal.SIGKILL
-        assert farm.results == {}
+        for _ in range(2):
+            with agent(url, tmp_path, log) as process:
+                assert process.wait() == -signal.SIGKILL
+            assert farm.results == {}
         with agent(url, tmp_path, log):
             until(lambda: farm.results)
     assert farm.states() == {work["tasks"][0]["id"]: "failed"}

@@ -16,7 +16,13 @@ TOLD = "the agent was killed while it ran this"
 def died_with(state_dir: Path, work: dict[str, Any], *places: int) -> None:
     """As an agent leaves it that is killed while it runs these tasks of an assignment."""
     tasks = [work["tasks"][place]["id"] for place in places]
-    attempts.begin(state_dir, 0, attempts.Cut(work["id"], tasks))
+    attempts.begin(state_dir, 0, work["id"], tasks)
+
+
+async def again(state_dir: Path) -> None:
+    """An agent that is started again, finds nothing to do, and begins nothing."""
+    async with working(Farm(), state_dir) as [agent]:
+        await until(lambda: agent.registered)
 
 
 async def handed_out(farm: Farm, state_dir: Path, work: dict[str, Any]) -> None:
@@ -28,17 +34,52 @@ async def handed_out(farm: Farm, state_dir: Path, work: dict[str, Any]) -> None:
     farm.waiting.remove(work)
 
 
-async def test_what_an_agent_died_with_has_failed_and_the_rest_is_done(tmp_path: Path) -> None:
+async def test_what_an_agent_died_with_twice_has_failed_and_the_rest_is_done(
+    tmp_path: Path,
+) -> None:
     farm = Farm()
     work = farm.give(1, 2, 3, command=python(""))
     await handed_out(farm, tmp_path, work)
+    died_with(tmp_path, work, 1)
+    await again(tmp_path)
     died_with(tmp_path, work, 1)
     async with working(farm, tmp_path):
         await until(lambda: len(farm.results) == 3)
     first, deadly, last = (farm.results[task["id"]] for task in work["tasks"])
     assert (first["state"], deadly["state"], last["state"]) == ("done", "failed", "done")
     assert deadly["error"].startswith(TOLD)
-    assert attempts.cut(tmp_path, 0) is None
+    assert attempts.noted(tmp_path, 0) is None
+
+
+async def test_what_an_agent_died_with_once_goes_on(tmp_path: Path) -> None:
+    farm = Farm()
+    work = farm.give(1, command=python(""))
+    await handed_out(farm, tmp_path, work)
+    died_with(tmp_path, work, 0)
+    async with working(farm, tmp_path):
+        await until(lambda: farm.results)
+    assert farm.states() == {work["tasks"][0]["id"]: "done"}
+    assert attempts.noted(tmp_path, 0) is None
+
+
+async def test_deaths_with_other_tasks_or_with_none_are_not_added_up(tmp_path: Path) -> None:
+    farm = Farm()
+    work = farm.give(1, 2, command=python(""))
+    await handed_out(farm, tmp_path, work)
+    died_with(tmp_path, work, 0)
+    await again(tmp_path)
+    await again(tmp_path)  # killed before it ran anything
+    died_with(tmp_path, work, 1)
+    async with working(farm, tmp_path):
+        await until(lambda: len(farm.results) == 2)
+    assert set(farm.states().values()) == {"done"}
+
+
+def test_notes_of_slots_that_are_no_more_go(tmp_path: Path) -> None:
+    for slot in range(3):
+        attempts.begin(tmp_path, slot, 1, [slot])
+    attempts.end_beyond(tmp_path, 1)
+    assert [attempts.noted(tmp_path, slot) is None for slot in range(3)] == [False, True, True]
 
 
 async def test_what_an_agent_died_with_and_holds_no_more_is_not_asked_about_again(
@@ -48,11 +89,13 @@ async def test_what_an_agent_died_with_and_holds_no_more_is_not_asked_about_agai
     work = farm.give(1, command=python(""))
     farm.waiting.clear()
     died_with(tmp_path, work, 0)
+    await again(tmp_path)
+    died_with(tmp_path, work, 0)
     async with working(farm, tmp_path):
         await until(lambda: farm.called("POST /assign"))
     assert len(farm.called(f"POST /assignments/{work['id']}/results")) == 1
     assert farm.results == {}
-    assert attempts.cut(tmp_path, 0) is None
+    assert attempts.noted(tmp_path, 0) is None
 
 
 async def test_a_machine_that_went_down_is_no_fault_of_a_task(
@@ -61,6 +104,8 @@ async def test_a_machine_that_went_down_is_no_fault_of_a_task(
     farm = Farm()
     work = farm.give(1, command=python(""))
     await handed_out(farm, tmp_path, work)
+    died_with(tmp_path, work, 0)
+    await again(tmp_path)
     died_with(tmp_path, work, 0)
     booted = psutil.boot_time() + 60
     monkeypatch.setattr(psutil, "boot_time", lambda: booted)
@@ -75,11 +120,11 @@ async def test_what_ended_with_its_agent_alive_was_no_death(tmp_path: Path) -> N
     farm.give(2, command=sleeper(pid))
     async with working(farm, tmp_path):
         await until(pid.exists)
-        assert attempts.cut(tmp_path, 0) is not None
-    assert attempts.cut(tmp_path, 0) is None
+        assert attempts.noted(tmp_path, 0) is not None
+    assert attempts.noted(tmp_path, 0) is None
 
 
 @pytest.mark.parametrize("text", ["", "{}", "[1]", '{"booted": 1, "assignment": 2', "null"])
 def test_a_broken_note_blames_nothing(tmp_path: Path, text: str) -> None:
     (tmp_path / "slot-0.tasks").write_text(text)
-    assert attempts.cut(tmp_path, 0) is None
+    assert attempts.noted(tmp_path, 0) is None

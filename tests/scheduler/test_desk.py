@@ -264,6 +264,23 @@ async def test_bits_freed_and_given_anew_in_one_look_hide_no_work(farm: Farm, ap
     assert not kinds.open_bits & ~bits  # an old bit, now of another kind
 
 
+async def test_a_round_counts_once_what_it_changed_is_there(
+    farm: Farm, app: FastAPI, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk, refresh = app.state.desk, Cycles.refresh
+    counted: list[int] = []
+
+    async def noted(self: Cycles, connection: asyncpg.Connection) -> bool:
+        counted.append(desk.rounds)
+        return await refresh(self, connection)
+
+    monkeypatch.setattr(Cycles, "refresh", noted)
+    await farm.job("shot")
+    async with asyncio.timeout(20):
+        while not counted or desk.rounds <= counted[-1]:
+            await asyncio.sleep(0.01)
+
+
 # --- a crowd ---
 
 

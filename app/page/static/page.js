@@ -128,6 +128,9 @@ const farm = (() => {
   if (panel) {
     panel.addEventListener("click", (event) => { if (event.target.closest("[data-close]")) close(); });
     document.addEventListener("keydown", (event) => { if (event.key === "Escape") close(); });
+    panel.addEventListener("toggle", ({ target }) => {
+      if (target.matches("details.why-box[open]")) htmx.trigger(target.firstElementChild, "again");
+    }, true); // it does not bubble
     document.addEventListener("done", (event) => {
       if (panel.hidden) return;
       if (event.detail.gone) close();

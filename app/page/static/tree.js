@@ -16,18 +16,22 @@
 
   async function load() {
     loading = true;
-    const answer = await fetch(`${farm.root}/page/queues/rows`, { headers: { "HX-Request": "true" } }).catch(() => null);
-    loading = false;
-    if (!answer || !answer.ok) {
-      const elsewhere = answer && answer.headers.get("HX-Redirect");
-      if (elsewhere) location.assign(elsewhere);
-      else { farm.say("The tree cannot be read just now.", true); setTimeout(refresh, 3000); }
+    try {
+      const answer = await fetch(`${farm.root}/page/queues/rows`, { headers: { "HX-Request": "true" } });
+      const elsewhere = answer.headers.get("HX-Redirect");
+      if (elsewhere) { location.assign(elsewhere); return null; }
+      if (!answer.ok) throw new Error(answer.statusText);
+      const told = await answer.json();
+      take(told.rows);
+      return told.since;
+    } catch {
+      farm.say("The tree cannot be read just now. It is tried again.", true);
+      setTimeout(refresh, 3000);
       return null;
+    } finally {
+      loading = false;
+      update(meanwhile.splice(0)); // came before the rows did, and may be newer
     }
-    const told = await answer.json();
-    take(told.rows);
-    update(meanwhile.splice(0)); // came before the rows did, and may be newer
-    return told.since;
   }
 
   function take(rows) {
@@ -68,7 +72,7 @@
       const siblings = queues.get(one.parent)?.below || [one];
       touched.set(siblings[0], siblings);
     }
-    for (const siblings of touched.values()) bars(siblings, siblings.filter(({ row }) => row?.isConnected));
+    for (const siblings of touched.values()) bars(siblings, siblings.filter(({ row, isNew }) => row && !isNew)); // shown or not
   }
 
   // --- which rows are shown, and drawing them ---
@@ -274,9 +278,11 @@
 
   // --- as the farm lives ---
 
-  let live = false;
+  let live = false, again = false;
   const refresh = farm.calm(1000, async () => {
+    if (loading) { again = true; return; } // the answers of two might come in another order
     const since = await load();
+    if (again) { again = false; refresh(); }
     if (since === null || live) return;
     live = true;
     farm.live("queues", since, { rows: update, stale: refresh });
