@@ -120,7 +120,6 @@ class Desk:
                     await self._bell.wait()
                     self._bell.clear()
                     await self._serve()
-                    self.rounds += 1
         finally:
             await self._hang_up()
 
@@ -287,6 +286,7 @@ class Desk:
         self._stirred = True
 
     def _show(self, looking: list[asyncio.Future[KeptFarm]]) -> None:
+        self.rounds += 1
         for one in looking:
             give(one, self.kept or Unavailable("the farm cannot be read just now: try again"))
 

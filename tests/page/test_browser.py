@@ -138,6 +138,7 @@ async def test_a_queue_is_dragged_onto_another(stage: Stage) -> None:
     async with stage.window() as page:
         await page.drag_and_drop(f"{row(page, '/drag')} .text", f"{row(page, '/onto')} .text")
         await expect(page.locator("#told")).to_contain_text("moved: /onto/drag")
+        await expect(page.locator(row(page, "/onto/drag"))).to_be_attached()  # rows stand still now
         await page.drag_and_drop(f"{row(page, '/onto')} .text", f"{row(page, '/films')} .text")
         await expect(page.locator(row(page, "/films/onto/drag"))).to_be_attached()
 
