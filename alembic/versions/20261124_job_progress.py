@@ -2,7 +2,7 @@
 
 Whoever holds a snapshot open for long keeps all former states of rows alive; what a cycle looks up by
 a key must not pass over them. Former releases cannot run on this: they need the columns of jobs. Jobs
-are locked while theirs are copied, a second for each half million.
+are locked while theirs are copied.
 """
 
 import sqlalchemy as sa

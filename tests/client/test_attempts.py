@@ -75,6 +75,20 @@ async def test_deaths_with_other_tasks_or_with_none_are_not_added_up(tmp_path: P
     assert set(farm.states().values()) == {"done"}
 
 
+async def test_a_second_death_counts_though_other_tasks_ran_again_before(tmp_path: Path) -> None:
+    farm = Farm()
+    work = farm.give(1, 2, command=python(""))
+    await handed_out(farm, tmp_path, work)
+    died_with(tmp_path, work, 1)
+    await again(tmp_path)
+    died_with(tmp_path, work, 0)  # whose result was lost with the agent
+    attempts.end(tmp_path, 0)
+    died_with(tmp_path, work, 1)
+    async with working(farm, tmp_path):
+        await until(lambda: len(farm.results) == 2)
+    assert [farm.results[task["id"]]["state"] for task in work["tasks"]] == ["done", "failed"]
+
+
 def test_notes_of_slots_that_are_no_more_go(tmp_path: Path) -> None:
     for slot in range(3):
         attempts.begin(tmp_path, slot, 1, [slot])
