@@ -46,5 +46,10 @@ def passing(failed: Exception) -> bool:
 
 
 def _of_connection(cause: BaseException | None) -> bool:
-    """Whether the driver says that a connection cannot be used; our own faults are of values."""
+    """Whether the driver says that a connection cannot be used; our own faults are of values.
+
+    Or that none is to be had: while a standby is not promoted yet, no server takes writes.
+    """
+    if isinstance(cause, asyncpg.TargetServerAttributeNotMatched):
+        return True
     return isinstance(cause, asyncpg.InterfaceError) and not isinstance(cause, ValueError)
