@@ -206,11 +206,14 @@ async def test_the_command_hears_who_it_works_for(tmp_path: Path) -> None:
 
 
 async def test_work_is_kept_for_longer_than_its_first_lease(tmp_path: Path) -> None:
-    farm, pid = Farm(heartbeat_seconds=0.1, lease_seconds=1), tmp_path / "pid"
+    farm, pid = Farm(heartbeat_seconds=0.1, lease_seconds=3), tmp_path / "pid"
     work = farm.give(1, command=sleeper(pid))
     async with working(farm, tmp_path) as [agent]:
         key = f"POST /agents/{agent.agent_id}/heartbeat"
-        await until(lambda: len(farm.called(key)) >= 15)
+        await until(lambda: agent.held and is_written(pid))
+        assert agent.held is not None
+        first = agent.held.lease
+        await until(first.is_over)
         assert is_alive(pid)
         assert len(farm.called("POST /assign")) == 1
         assert {call.body["assignment_id"] for call in farm.called(key)} == {work["id"]}
@@ -555,11 +558,12 @@ async def test_what_ended_before_the_lease_ran_out_is_told_all_the_same(tmp_path
     farm = Farm(heartbeat_seconds=0.1, lease_seconds=1)
     script = f"import sys, time\nif sys.argv[1] == '2': time.sleep({LONG})"
     work = farm.give(1, 2, command=python(script, "{frame}"))
+    results = f"POST /assignments/{work['id']}/results"
+    farm.refuse[results] = problem(503, "unavailable")
     async with working(farm, tmp_path) as [agent]:
-        await until(lambda: farm.held)
-        farm.away = True
         await until(lambda: agent.held is not None and agent.held.only_ended())
         held = agent.held
+        farm.away = True
         await until(lambda: agent.held is not held)
         farm.away = False
         await until(lambda: farm.results)
