@@ -210,7 +210,7 @@ class Board:
             if of == topic.of and topic.rows is not None:
                 return
             before, rows = topic.rows, await topic.read(kept)
-            if before is None and not of == topic.of == self._of(topic):
+            if before is None and of != topic.of:
                 topic.forget(of)
             topic.rows, topic.of = rows, of
             change = {} if before is None else await changed(before, rows)
