@@ -44,7 +44,7 @@ class Desk:
     known: Known
     turns: Turns = field(default_factory=Turns)
     name: str = field(default_factory=lambda: uuid4().hex)
-    rounds: int = 0  # that are over, in which something may have changed
+    rounds: int = 0  # begun and over: something may have changed in each
     _asked: list[Poll] = field(default_factory=list)
     _reported: list[Reported] = field(default_factory=list)
     _waiting: dict[UUID, Poll] = field(default_factory=dict)
@@ -131,6 +131,7 @@ class Desk:
 
     async def _serve(self) -> None:
         """One round: of what came, and of those that wait where that may be work for them."""
+        self.rounds += 1  # and once more when all that it changes is there
         asked, reported = self._take_asked(), self._take_reported()
         looking, self._looking = self._looking, []
         stirred, self._stirred = self._stirred, False
