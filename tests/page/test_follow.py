@@ -64,6 +64,8 @@ async def test_rows_show_another_title_queue_priority_and_reason_at_once(stage: 
         await listed(page, stage, "queue=/rows")
         row = page.locator(f"#j{farm.jobs['rows child']}")
         await expect(row.locator("td.reason")).to_have_text(f"waits for job {parent['id']}")
+        await farm.patch(f"/jobs/{farm.jobs['rows child']}", {"priority": 7})
+        await expect(row.locator("td.prio")).to_have_text("7")  # the page hears of changes by now
         await page.evaluate("htmx.trigger = () => {}")  # no list is loaded again
         moved = {"title": "renamed", "queue": "/rows/below", "priority": 42, "parents": []}
         await farm.patch(f"/jobs/{farm.jobs['rows child']}", moved)
