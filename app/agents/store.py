@@ -50,18 +50,14 @@ beats AS (
 )"""
 
 # A sign of life. An agent that holds nothing may have a longer lease, for the poll that waits.
-_SIGN_OF_LIFE = """
+_SIGN_OF_LIFE = f"""
 UPDATE agents SET online = true, last_seen = clock_timestamp(),
     lease_expires_at = greatest(
         clock_timestamp() + make_interval(secs => :lease_seconds),
-        CASE WHEN NOT EXISTS (
-            SELECT FROM (
-                SELECT ended_at FROM assignments WHERE agent_id = agents.id ORDER BY id DESC LIMIT 1
-            ) latest WHERE ended_at IS NULL
-        ) THEN lease_expires_at END
+        CASE WHEN s.id IS NULL THEN agents.lease_expires_at END
     ),
     free_ram = coalesce(b.ram, free_ram)
-FROM found f JOIN beats b ON b.id = f.id WHERE agents.id = f.id
+FROM found f JOIN beats b ON b.id = f.id {HELD_BY.format(agent="f")} WHERE agents.id = f.id
 RETURNING agents.id, mode, agents.online, lease_expires_at, NOT f.online AS returned
 """
 

@@ -16,6 +16,12 @@ HELD_BY = """LEFT JOIN LATERAL (
     SELECT * FROM assignments WHERE agent_id = {agent}.id ORDER BY id DESC LIMIT 1
 ) s ON s.ended_at IS NULL"""
 
+# Jobs that a statement's part `counted`, which tells `job_id` and `finished`, brought to their end.
+FINISHED = """finished AS (
+    UPDATE jobs SET time_finished = clock_timestamp()
+    FROM counted c WHERE c.finished AND jobs.id = c.job_id
+)"""
+
 # Agents at each job: an agent holds at most one active assignment.
 HELD = """
 held (job_id, agents) AS (

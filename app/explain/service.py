@@ -47,7 +47,7 @@ async def queue(desk: Desk, caller: Caller, queue_id: int, agent_id: UUID | None
     """Why a queue gets no agent, or not this one."""
     async with desk.engine.connect() as connection:
         ram = await store.ram(connection)
-    kept = await _seen(desk, caller)
+    kept = await seen(desk, caller)
     found = kept.queues.get(queue_id)
     if found is None:
         raise JobQueueNotFound(f"there is no queue with id {queue_id}")
@@ -56,7 +56,7 @@ async def queue(desk: Desk, caller: Caller, queue_id: int, agent_id: UUID | None
 
 async def agent(desk: Desk, caller: Caller, agent_id: UUID) -> AgentExplanation:
     """What an agent works on, would get, or why it gets nothing."""
-    kept = await _seen(desk, caller)
+    kept = await seen(desk, caller)
     found = kept.agents.get(agent_id)
     if found is None:
         raise AgentNotFound.of(agent_id)
@@ -77,7 +77,7 @@ async def agent(desk: Desk, caller: Caller, agent_id: UUID) -> AgentExplanation:
     )
 
 
-async def _seen(desk: Desk, caller: Caller) -> KeptFarm:
+async def seen(desk: Desk, caller: Caller) -> KeptFarm:
     """The farm as it is now; whose token ended by then hears nothing of it, not even a 404."""
     kept = await desk.look()
     caller.must_stand()

@@ -9,6 +9,8 @@ from fastapi import Request, Response
 # It goes in a header, six bytes for a letter that is not ASCII; proxies take 4 kB of all headers.
 LONGEST = 300
 
+LONG = 20_000  # bytes that are worth to be compressed
+
 
 def changed(topic: str, told: str, *, gone: bool = False) -> Response:
     """It is done: `told` is for who did it; what shows the topic is to be loaded anew.
@@ -27,6 +29,3 @@ async def as_json(request: Request, sent: str) -> Response:
         body = await asyncio.to_thread(gzip.compress, body, 1)
         headers["Content-Encoding"] = "gzip"
     return Response(body, media_type="application/json", headers=headers)
-
-
-LONG = 20_000

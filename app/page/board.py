@@ -31,10 +31,9 @@ from app.scheduler.kept import KeptFarm
 
 log = structlog.get_logger()
 
-# Between two looks; longer where a look takes more than this part of a core, up to the longest.
+# Between two looks; longer where a look takes more than this part of a core.
 LOOK_SECONDS = 0.4
 PART = 0.04
-LONGEST_SECONDS = 5.0
 
 MOST_VIEWERS = 500
 KEPT_BYTES = 4_000_000
@@ -128,7 +127,7 @@ class Board:
             began, away = thread_time(), Away.seconds
             await self._look()
             spent = thread_time() - began - (Away.seconds - away)
-            await asyncio.sleep(min(max(LOOK_SECONDS, spent / PART), LONGEST_SECONDS))
+            await asyncio.sleep(max(LOOK_SECONDS, spent / PART))
 
     def mark(self, name: str) -> str:
         """Where the topic's log is now: what a page shows that is read hereafter is no older."""
@@ -210,7 +209,7 @@ class Board:
             if of == topic.of and topic.rows is not None:
                 return
             before, rows = topic.rows, await topic.read(kept)
-            if before is None and of != topic.of:
+            if before is None and not of == topic.of == self._of(topic):
                 topic.forget(of)
             topic.rows, topic.of = rows, of
             change = {} if before is None else await changed(before, rows)

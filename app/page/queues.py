@@ -8,6 +8,7 @@ from fastapi import APIRouter, Request, Response
 from app.access import Right
 from app.caller import needs
 from app.db.engine import Transaction
+from app.explain.service import seen
 from app.figures import picture
 from app.figures.picture import QueueRow, parts
 from app.jobqueues import service
@@ -31,11 +32,13 @@ READS, EDITS = [needs(Right.READ)], [needs(Right.EDIT_QUEUES)]
 NUMBERS = ("minimum_agents", "maximum_agents", "priority", "weight")
 LIMITS = ("minimum_agents", "maximum_agents")
 
+NOTHING = QueueRow(0, 0, None, 0, 0, False, 0)[1:]  # of a queue that was not looked at yet
+
 
 @router.get("/", dependencies=READS)
 async def show(request: Request, desk: AtTheDesk, session: LoggedIn) -> Response:
     """The page without its tree, which it asks for at once."""
-    await _seen(desk, session)
+    await _seen_if_read(desk, session)
     return page(request, session, "queues.html")
 
 
@@ -45,7 +48,7 @@ async def rows(request: Request, desk: AtTheDesk, session: LoggedIn) -> Response
 
     A row is a `QueueShape`, then what a `QueueRow` has after the id.
     """
-    kept = await _seen(desk, session)
+    kept = await _seen_if_read(desk, session)
     mark, looked_at = await the_board(request).rows("queues")
     drawn = "" if kept is None else await _drawn(kept, looked_at)
     sent = f'{{"since":{json.dumps(mark)},"rows":[{drawn}]}}'
@@ -143,13 +146,11 @@ def _parent(form: Form) -> dict[str, Any]:
     return {"parent": one(form, "parent")}
 
 
-async def _seen(desk: Desk, session: LoggedIn) -> KeptFarm | None:
+async def _seen_if_read(desk: Desk, session: LoggedIn) -> KeptFarm | None:
     """The farm as it is now, for who still may see it; None while it is read at first."""
     if desk.kept is None:
         return None
-    kept = await desk.look()
-    session.caller.must_stand()
-    return kept
+    return await seen(desk, session.caller)
 
 
 async def _drawn(kept: KeptFarm, looked_at: Rows) -> str:
@@ -164,6 +165,3 @@ async def _drawn(kept: KeptFarm, looked_at: Rows) -> str:
         ]
         drawn += [json.dumps(found, separators=(",", ":"))[1:-1]] * bool(found)
     return ",".join(drawn)
-
-
-NOTHING = QueueRow(0, 0, None, 0, 0, False, 0)[1:]

@@ -31,8 +31,7 @@ from app.turns import Turns
 log = structlog.get_logger()
 
 RETRY_SECONDS = 1
-# Polls that come with nothing to report and are served in one cycle, where fewer report.
-CROWD = 64
+CROWD = 64  # polls that come with nothing to report, in one cycle, where fewer report
 
 
 @dataclass(slots=True, eq=False)

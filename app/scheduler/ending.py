@@ -6,7 +6,7 @@ from uuid import UUID
 from sqlalchemy import RowMapping, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.db.counts import HELD_BY
+from app.db.counts import FINISHED, HELD_BY
 from app.policy.states import EndedBecause
 
 # `ended_because IS NULL` is the fence: whoever comes second ends nothing and frees nothing. (Not
@@ -43,7 +43,7 @@ freed AS (
         AND t.assignment_id = e.id AND t.state = 'running'
     RETURNING t.job_id, t.ordinal, t.assignment_id, t.state
 ),
-waiting_again AS (
+counted AS (
     UPDATE job_progress p SET waiting = p.waiting + f.ordinals,
         tasks_failed = p.tasks_failed + f.failed
     FROM (
@@ -55,10 +55,7 @@ waiting_again AS (
     WHERE p.job_id = f.job_id
     RETURNING p.job_id, p.tasks_done + p.tasks_failed = p.tasks_total AS finished
 ),
-finished AS (
-    UPDATE jobs SET time_finished = clock_timestamp()
-    FROM waiting_again w WHERE w.finished AND jobs.id = w.job_id
-),
+{FINISHED},
 told AS (
     INSERT INTO history (actor, action, agent_id, job_id, assignment_id, detail)
     SELECT :caller, 'assignment.ended', e.agent_id, e.job_id, e.id, jsonb_build_object(

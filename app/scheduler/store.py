@@ -9,7 +9,7 @@ from uuid import UUID
 
 import asyncpg
 
-from app.db.counts import HELD_BY, NEW_VERSION
+from app.db.counts import FINISHED, HELD_BY, NEW_VERSION
 from app.db.driver import FARM_LOCK
 
 Rows = Sequence[asyncpg.Record]
@@ -49,7 +49,7 @@ SELECT id, parent_jobqueue_id, name, priority, weight, minimum_agents, maximum_a
 FROM jobqueues WHERE id = ANY($1::bigint[])
 """
 
-_LATEST = "SELECT * FROM job_progress WHERE job_id = {job} ORDER BY version DESC LIMIT 1"
+_LATEST = "SELECT ctid, * FROM job_progress WHERE job_id = {job} ORDER BY version DESC LIMIT 1"
 
 _OF_JOB = """
 SELECT j.id, j.title, j.job_queue_id, j.priority, j.weight, j.minimum_agents, j.maximum_agents,
@@ -185,16 +185,11 @@ counted AS (
             ELSE coalesce(p.time_started, clock_timestamp()) END,
         version = p.version + (random() < {NEW_VERSION})::int
     FROM unnest($9::bigint[], $10::int[], $11::int[], $12::text[], $13::text[])
-        AS n(job_id, done, failed, back, out), LATERAL (
-            SELECT ctid FROM job_progress WHERE job_id = n.job_id ORDER BY version DESC LIMIT 1
-        ) latest
+        AS n(job_id, done, failed, back, out), LATERAL ({_LATEST.format(job="n.job_id")}) latest
     WHERE p.ctid = latest.ctid
     RETURNING p.job_id, p.tasks_done + p.tasks_failed = p.tasks_total AS finished
 ),
-finished AS (
-    UPDATE jobs SET time_finished = clock_timestamp()
-    FROM counted c WHERE c.finished AND jobs.id = c.job_id
-),
+{FINISHED},
 told AS (
     INSERT INTO history (actor, action, agent_id, job_id, assignment_id, detail)
     SELECT 'scheduler', 'assignment.made', agent_id, job_id, id,

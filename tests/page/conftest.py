@@ -62,14 +62,19 @@ class Stage:
         await context.close()
 
 
+@asynccontextmanager
+async def staged(server: str, browser: Browser, log: Path) -> AsyncIterator[Stage]:
+    """A service with an empty farm, and a browser to look at it."""
+    async with fresh_database(server) as database:
+        with service(database, log, lease_seconds=3_600) as url:
+            async with httpx.AsyncClient(base_url=url, headers=AUTH, timeout=60) as client:
+                yield Stage(url, Farm(client), browser, database)
+
+
 @pytest.fixture(scope="session")
 async def stage(
     server: str, browser: Browser, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[Stage]:
-    log: Path = tmp_path_factory.mktemp("page") / "log"
-    async with fresh_database(server) as database:
-        with service(database, log, lease_seconds=3_600) as url:
-            async with httpx.AsyncClient(base_url=url, headers=AUTH, timeout=60) as client:
-                farm = Farm(client)
-                await furnish(farm, agents=14)
-                yield Stage(url, farm, browser, database)
+    async with staged(server, browser, tmp_path_factory.mktemp("page") / "log") as found:
+        await furnish(found.farm, agents=14)
+        yield found

@@ -16,8 +16,9 @@ from app.access import Role
 from app.caller import Caller
 from app.errors import Unavailable
 from app.page import board as board_module
-from app.page.board import Board
+from app.page.board import Board, Rows
 from app.page.sessions import Session
+from app.scheduler.kept import KeptFarm
 from tests.farm import Farm
 from tests.page.visitor import HERE, visitor
 from tests.processes import free_port, spawn, until_ready
@@ -47,9 +48,11 @@ async def looked_at(board: Board, topic: str) -> None:
 
 async def marked(board: Board, topic: str) -> str:
     """A mark, once the board has looked as well."""
-    mark = board.mark(topic)
-    await looked_at(board, topic)
-    return mark
+    while True:
+        mark = board.mark(topic)
+        await looked_at(board, topic)
+        if mark == board._at(board.topics[topic]):  # nothing happened beside its look
+            return mark
 
 
 async def told(stream: AsyncIterator[bytes]) -> tuple[str, Any]:
@@ -96,6 +99,26 @@ async def test_what_changed_after_the_page_was_drawn_and_before_it_watched_is_to
     assert row[:3] == [job["id"], "paused", 2]
     await farm.client.delete(f"/jobs/{job['id']}")
     assert await until(stream, "gone") == [job["id"]]
+    await stream.aclose()
+
+
+async def test_what_changes_during_the_first_look_has_the_page_load_anew(
+    board: Board, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    topic = board.topics["jobs"]
+    read = topic.read
+
+    async def slowly(kept: KeptFarm) -> Rows:
+        rows = await read(kept)
+        board._desk.rounds += 1  # as a round that is over meanwhile
+        return rows
+
+    monkeypatch.setattr(topic, "read", slowly)
+    mark = board.mark("jobs")
+    await looked_at(board, "jobs")
+    monkeypatch.setattr(topic, "read", read)
+    stream = board.watch("jobs", mark, somebody())
+    assert (await told(stream))[0] == "stale"
     await stream.aclose()
 
 

@@ -2,25 +2,22 @@
 
 import asyncio
 import json
+import re
 from collections.abc import AsyncIterator
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import httpx
 import pytest
 from fastapi import FastAPI
-from playwright.async_api import Browser, expect
+from playwright.async_api import Browser, Route, expect
 
 from app.figures.picture import AT_A_TIME
 from app.page import answers, queues
 from app.policy.tree import Queue
-from tests.conftest import fresh_database
 from tests.farm import Farm
-from tests.page.conftest import Stage
+from tests.page.conftest import Stage, staged
 from tests.page.visitor import visitor
-from tests.processes import service
-from tests.tokens import AUTH, made
+from tests.tokens import made
 
 TOP, BELOW = 9, 36
 AT_ONCE = 300  # as the script has it
@@ -31,16 +28,12 @@ async def large(
     server: str, browser: Browser, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[Stage]:
     """More queues than are opened at first."""
-    log: Path = tmp_path_factory.mktemp("large") / "log"
-    async with fresh_database(server) as database:
-        with service(database, log, lease_seconds=3_600) as url:
-            async with httpx.AsyncClient(base_url=url, headers=AUTH, timeout=60) as client:
-                farm = Farm(client)
-                for top in range(1, TOP + 1):
-                    await farm.queue(f"/q{top}")
-                    for below in range(1, BELOW + 1):
-                        await farm.queue(f"/q{top}/part{below}")
-                yield Stage(url, farm, browser, database)
+    async with staged(server, browser, tmp_path_factory.mktemp("large") / "log") as found:
+        for top in range(1, TOP + 1):
+            await found.farm.queue(f"/q{top}")
+            for below in range(1, BELOW + 1):
+                await found.farm.queue(f"/q{top}/part{below}")
+        yield found
 
 
 def row(fullpath: str) -> str:
@@ -104,6 +97,54 @@ async def test_a_tree_that_is_drawn_in_parts_is_whole_for_who_goes_to_its_end(
         await page.keyboard.press("End")
         await expect(page.locator(row(f"/q{TOP}/part{BELOW}"))).to_be_focused()
         await expect(page.locator("#rows tr")).to_have_count(1 + TOP * (1 + BELOW))
+
+
+async def test_bars_of_rows_that_were_closed_are_as_it_is_now_when_they_are_opened(
+    large: Stage,
+) -> None:
+    bar = f"{row('/q5/part1')} td:nth-child(2)"
+    async with large.window() as page:
+        await page.locator(row("/q5")).focus()
+        await page.keyboard.press("ArrowRight")
+        await expect(page.locator(bar)).to_have_attribute("aria-label", re.compile("^0 agents"))
+        await page.keyboard.press("ArrowLeft")
+        await expect(page.locator(bar)).to_have_count(0)
+        await large.farm.job("one", queue="/q5/part1")
+        await large.farm.agent("busy")
+        await large.farm.assign("busy")
+        await expect(page.locator(row("/q5")).locator("td:nth-child(3)")).to_have_text("1")
+        await page.keyboard.press("ArrowRight")
+        await expect(page.locator(bar)).to_have_attribute("aria-label", re.compile("^1 agents"))
+    await large.farm.finish("busy")
+
+
+async def test_a_tree_that_came_broken_is_asked_for_again(large: Stage) -> None:
+    async with large.window() as page:
+
+        async def broken(route: Route) -> None:
+            await route.fulfill(status=200, content_type="application/json", body="{")
+
+        await page.route("**/page/queues/rows", broken, times=1)
+        await page.reload()
+        await expect(page.locator("#told")).to_contain_text("It is tried again")
+        await expect(page.locator("#rows tr")).to_have_count(1 + TOP)
+
+
+async def test_why_a_queue_gets_no_agent_is_asked_when_the_box_is_opened_alone(
+    large: Stage,
+) -> None:
+    asked: list[str] = []
+    async with large.window() as page:
+        page.on("request", lambda request: asked.append(request.url))
+        await page.locator(row("/q6")).locator(".text").click()
+        summary = page.locator("details.why-box > summary")
+        async with page.expect_response("**/why"):
+            await summary.click()
+        await summary.click()
+        await expect(page.locator("details.why-box[open]")).to_have_count(0)
+        async with page.expect_response("**/why"):
+            await summary.click()
+    assert len([url for url in asked if url.endswith("/why")]) == 2
 
 
 async def test_rows_are_how_a_queue_is_set_and_what_goes_on_in_it(

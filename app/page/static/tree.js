@@ -8,6 +8,7 @@
   const blank = document.getElementById("row").content.firstElementChild;
   const KEY = "farmqueue.open";
   const FEW = 80, OPEN_LEVELS = 1; // all are open at first where there are few, else so many levels
+  const LONGEST = 30000; // milliseconds that the tree may be on its way
   const AT_ONCE = 300; // rows that are drawn before the browser does what else it has to
   const byName = new Intl.Collator(undefined, { numeric: true }).compare;
   let queues = new Map(), visible = [], painted = 0, chosen = 0, loading = false, meanwhile = [];
@@ -17,7 +18,7 @@
   async function load() {
     loading = true;
     try {
-      const answer = await fetch(`${farm.root}/page/queues/rows`, { headers: { "HX-Request": "true" } });
+      const answer = await fetch(`${farm.root}/page/queues/rows`, { headers: { "HX-Request": "true" }, signal: AbortSignal.timeout(LONGEST) });
       const elsewhere = answer.headers.get("HX-Redirect");
       if (elsewhere) { location.assign(elsewhere); return null; }
       if (!answer.ok) throw new Error(answer.statusText);
@@ -67,8 +68,7 @@
       const one = queues.get(id);
       if (!one) continue;
       one.now = now;
-      if (!one.row || one.isNew) continue;
-      writeNow(one);
+      if (one.row && !one.isNew) writeNow(one);
       const siblings = queues.get(one.parent)?.below || [one];
       touched.set(siblings[0], siblings);
     }
