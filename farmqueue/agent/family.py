@@ -10,6 +10,7 @@ from typing import Protocol
 import psutil
 
 _LOOK_AGAIN = 0.05  # seconds
+_DYING = 5.0  # seconds; one that the kernel holds in a device may take for ever
 
 Members = set[psutil.Process]
 
@@ -26,22 +27,25 @@ class Leader(Protocol):
 async def end(leader: Leader, grace: float) -> None:
     """End a process and everything it started: SIGTERM, then SIGKILL after `grace` seconds.
 
-    Cancelled while it waits, it kills at once. `leader` began a session of its own.
+    Cancelled while it waits, it kills at once. A killed process is gone when the system comes to
+    it, which is waited for. `leader` began a session of its own.
     """
     members = _family(leader)
     _each(members, psutil.Process.terminate)
     try:
         await _until_gone(members, grace)
     finally:
-        _kill(leader, members)
+        killed = _kill(leader, members)
+    await _until_gone(killed, _DYING)
 
 
-def _kill(leader: Leader, members: Members) -> None:
+def _kill(leader: Leader, members: Members) -> Members:
     killed: Members = set()
     # Until nobody new turns up: one may have been started while the others were being killed.
     while fresh := (_family(leader) | _alive(members)) - killed:
         _each(fresh, psutil.Process.kill)
         killed |= fresh
+    return killed
 
 
 def _family(leader: Leader) -> Members:
