@@ -1,4 +1,4 @@
-"""Agents in a closed loop: each asks, reports what it got, asks again."""
+"""Agents in a closed loop: each asks, reports what it got, asks again, at once or after a rest."""
 
 import asyncio
 from collections import Counter
@@ -55,12 +55,13 @@ class _Turn:
 
 
 class _Agent:
-    def __init__(self, agent_id: str, said: str, pause: float) -> None:
+    def __init__(self, agent_id: str, said: str, pause: float, rest: float) -> None:
         self.turn: _Turn | None = None
         self.wire = Wire(self._answered, self._lost)
         self._id = agent_id.encode()
         self._said = said.encode()
         self._pause = pause
+        self._rest = rest
         self._poll = request(ASSIGN, b'{"agent_id":"%b"}' % self._id)
         self._next = self._poll
         self._asked = 0.0
@@ -86,10 +87,10 @@ class _Agent:
         if now >= turn.until or (turn.to_the_end and status == HTTPStatus.NO_CONTENT):
             self.turn = None
             turn.leave()
-        elif status == HTTPStatus.OK or not self._pause:
-            self.ask()
+        elif rest := self._rest if status == HTTPStatus.OK else self._pause:
+            asyncio.get_running_loop().call_later(rest, self.ask)
         else:
-            asyncio.get_running_loop().call_later(self._pause, self.ask)
+            self.ask()
 
     def _report(self, content: bytes) -> bytes:
         """The next poll: it reports what this answer gave."""
@@ -128,9 +129,13 @@ class Agents:
         agent_ids: Sequence[str],
         said: str = "done",
         pause: float = IDLE_SECONDS,
+        rest: float = 0,
     ) -> Self:
-        """Spread the agents over the services; `said` is what they report of every task."""
-        crowd = cls(urls, [_Agent(agent_id, said, pause) for agent_id in agent_ids])
+        """Spread the agents over the services; `said` is what they report of every task.
+
+        They `pause` after nothing, and `rest` after work, for so many seconds.
+        """
+        crowd = cls(urls, [_Agent(agent_id, said, pause, rest) for agent_id in agent_ids])
         await crowd.reconnect()
         return crowd
 

@@ -7,22 +7,19 @@ a plan is out of date again and again, until it is made under the farm lock.
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 import uvloop
 
-from benchmarks.agents import Agents, Sample
+from benchmarks.agents import Sample
 from benchmarks.client import Caller
 from benchmarks.farm import SMALL, build
-from benchmarks.figures import Figure, percentile, ratio
-from benchmarks.scale import median_speed, merged
+from benchmarks.figures import Figure, percentile
 from benchmarks.stage import Stage
+from benchmarks.turns import AGENTS, PACED, Happens, at_full_speed, paced
 
-AGENTS = 64
-ROUNDS = 3
-WITHIN = {"plan": 1.25, "apply": 2.0}
+WITHIN = {"plan": 1.25, "apply": None}
 GROUPS, IN_EACH = 40, 49  # and the groups themselves: 2,000
 ROOT = "/planned"
 
@@ -59,6 +56,16 @@ class Beside:
                 await self.callers[2].must("PATCH", f"/jobqueues/{self.edited}", change)
             await both
 
+    def told(self, name: str) -> list[Figure]:
+        """What was done beside the loop since this was last told."""
+        taken, edits = self.taken, self.edits
+        self.taken, self.edits = [], 0
+        return [
+            Figure(f"{name}: times beside the loop", len(taken)),
+            Figure(f"{name}: p50", percentile(taken, 50), "s"),
+            *([Figure(f"{name}: single edits meanwhile", edits)] if edits else []),
+        ]
+
     async def _timed(self, caller: Caller, path: str, body: Json) -> None:
         asked = time.perf_counter()
         await caller.must("POST", path, body)
@@ -75,55 +82,27 @@ def file(turn: int) -> Json:
 
 def run(stage: Stage) -> list[Figure]:
     figures: list[Figure] = []
-    for name in ("plan", "apply"):
+    for name in WITHIN:
         database = stage.database()
         agent_ids = uvloop.run(build(database, SMALL, AGENTS))
         with stage.service(database) as service:
-            seconds = stage.options.length(10)
+            seconds = stage.options.length(8)
             figures += uvloop.run(_by_turns(service.url, name, agent_ids, seconds))
     return figures
 
 
 async def _by_turns(url: str, name: str, agent_ids: list[str], seconds: float) -> list[Figure]:
-    agents = await Agents.connect([url], agent_ids)
     beside = Beside([await Caller.open(url) for _ in range(3)])
     await beside.callers[0].must("POST", "/jobqueues", {"name": ROOT.strip("/")})
     await beside.callers[0].must("POST", "/jobqueues/apply", file(0))
     found = await beside.callers[0].must("GET", f"/jobqueues?fullpath={ROOT}/g0")
     beside.edited = found["items"][0]["id"]
-    happens: Callable[[asyncio.Task[Sample]], Awaitable[None]] = getattr(beside, name)
-    without, with_it = [], []
-    await agents.loop(seconds / 2)  # to warm up
-    for _ in range(ROUNDS):
-        without.append(await agents.loop(seconds))
-        looping = asyncio.create_task(agents.loop(seconds))
-        await happens(looping)
-        with_it.append(await looping)
-    agents.close()
+    happens: Happens = getattr(beside, name)
+    full = await at_full_speed(url, agent_ids, seconds, happens)
+    figures = [*beside.told(f"{name}, full speed"), *full.figures(f"{name}, full speed")]
+    calm = await paced(url, agent_ids, seconds, happens)
+    at = f"{name}, {PACED} a second"
+    figures += [*beside.told(at), *calm.figures(at, within=WITHIN[name])]
     for caller in beside.callers:
         caller.close()
-    return _figures(name, without, with_it, beside)
-
-
-def _figures(
-    name: str, without: list[Sample], with_it: list[Sample], beside: Beside
-) -> list[Figure]:
-    speeds = median_speed(without), median_speed(with_it)
-    calm, busy = merged(without), merged(with_it)
-    told = [Figure("apply: single edits meanwhile", beside.edits)] if beside.edits else []
-    return [
-        Figure(f"{name}: times beside the loop", len(beside.taken)),
-        Figure(f"{name}: p50", percentile(beside.taken, 50), "s"),
-        *told,
-        Figure(f"{name}: loop without", speeds[0], "/s"),
-        Figure(f"{name}: loop with", speeds[1], "/s"),
-        Figure(f"{name}: loop, without to with", ratio(*speeds), "", at_most=WITHIN[name]),
-        Figure(f"{name}: p99 without", calm.ms(99), "ms"),
-        Figure(f"{name}: p99 with", busy.ms(99), "ms"),
-        Figure(
-            f"{name}: p99, with to without", ratio(busy.ms(99), calm.ms(99)), at_most=WITHIN[name]
-        ),
-        Figure(f"{name}: longest wait without", calm.ms(100), "ms"),
-        Figure(f"{name}: longest wait with", busy.ms(100), "ms"),
-        Figure(f"{name}: refused", busy.refused.total(), "", at_most=0),
-    ]
+    return figures

@@ -15,15 +15,13 @@ from typing import Any
 import psutil
 import uvloop
 
-from benchmarks.agents import Agents, Sample
+from benchmarks.agents import Sample
 from benchmarks.client import Caller
 from benchmarks.farm import SMALL, build
-from benchmarks.figures import Figure, percentile, ratio
-from benchmarks.scale import median_speed, merged
+from benchmarks.figures import Figure, percentile
 from benchmarks.stage import Stage
+from benchmarks.turns import AGENTS, PACED, at_full_speed, paced
 
-AGENTS = 64
-ROUNDS = 3
 LONGEST_SECONDS = 300  # beside agents that use all of both cores little is left for it
 WITHIN = 1.25
 HOURS = 24
@@ -36,42 +34,34 @@ def run(stage: Stage) -> list[Figure]:
     agent_ids = uvloop.run(build(database, SMALL, AGENTS))
     with stage.service(database, simulate_seconds=LONGEST_SECONDS) as service:
         seconds = stage.options.length(8)
-        without, with_it, taken = uvloop.run(_by_turns(service.url, agent_ids, seconds))
-    speeds = median_speed(without), median_speed(with_it)
-    calm, busy = merged(without), merged(with_it)
-    return [
-        Figure("simulations beside the loop", len(taken)),
-        Figure("simulations: p50", percentile(taken, 50), "s"),
-        Figure("loop without", speeds[0], "/s"),
-        Figure("loop with", speeds[1], "/s"),
-        Figure("loop, without to with", ratio(*speeds), "", at_most=WITHIN),
-        Figure("p99 without", calm.ms(99), "ms"),
-        Figure("p99 with", busy.ms(99), "ms"),
-        Figure("p99, with to without", ratio(busy.ms(99), calm.ms(99)), "", at_most=WITHIN),
-        Figure("refused", busy.refused.total(), "", at_most=0),
-        *_large(),
-    ]
+        figures = uvloop.run(_beside(service.url, agent_ids, seconds))
+    return [*figures, *_large()]
 
 
-async def _by_turns(
-    url: str, agent_ids: list[str], seconds: float
-) -> tuple[list[Sample], list[Sample], list[float]]:
-    agents = await Agents.connect([url], agent_ids)
+async def _beside(url: str, agent_ids: list[str], seconds: float) -> list[Figure]:
     caller = await Caller.open(url)
-    without, with_it = [], []
     taken: list[float] = []
-    await agents.loop(seconds / 2)  # to warm up
-    for _ in range(ROUNDS):
-        without.append(await agents.loop(seconds))
-        looping = asyncio.create_task(agents.loop(seconds))
+
+    async def simulate(looping: "asyncio.Task[Sample]") -> None:
         while not looping.done():
             asked = time.perf_counter()
             await caller.must("POST", "/simulate", BESIDE)
             taken.append(time.perf_counter() - asked)
-        with_it.append(await looping)
-    agents.close()
+
+    full = await at_full_speed(url, agent_ids, seconds, simulate)
+    figures = [*_told("full speed", taken), *full.figures("full speed")]
+    taken.clear()
+    calm = await paced(url, agent_ids, seconds, simulate)
     caller.close()
-    return without, with_it, taken
+    at = f"{PACED} a second"
+    return [*figures, *_told(at, taken), *calm.figures(at, within=WITHIN)]
+
+
+def _told(name: str, taken: list[float]) -> list[Figure]:
+    return [
+        Figure(f"{name}: simulations beside the loop", len(taken)),
+        Figure(f"{name}: simulations, p50", percentile(taken, 50), "s"),
+    ]
 
 
 def _large() -> list[Figure]:

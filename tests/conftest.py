@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import signal
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
@@ -31,12 +32,15 @@ SERVICE = "farm_service"  # who the app of a test is, to the database
 
 @pytest.fixture(scope="session", autouse=True)
 def _own_environment() -> None:
-    """No test listens to the settings of whoever runs it."""
+    """No test listens to the settings of whoever runs it, nor to how it was started."""
     for name in [name for name in os.environ if name.startswith("FARMQUEUE_")]:
         del os.environ[name]
     os.environ["FARMQUEUE_ADMIN_TOKEN"] = ADMIN_TOKEN
     # Reading jobs would start processes everywhere; those that are about them switch them on.
     os.environ["FARMQUEUE_ESTIMATES"] = "false"
+    # A shell ignores these for what it runs in the background, and so would all that is started.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -43,8 +43,7 @@ async def plan(workshop: Workshop, request: Request, asked: Asked) -> bytes:
     """The difference as JSON; nothing is changed."""
     async with asynccontextmanager(transaction)(request):
         pass  # the token is valid; no connection is held while the plan is made
-    content, _ = await workshop.plan(await request.body(), asked)
-    return content
+    return await workshop.plan(await request.body(), asked)
 
 
 async def apply(
@@ -74,7 +73,7 @@ async def apply(
 async def _planned(
     workshop: Workshop | Turn, body: bytes, asked: Asked, fingerprint: str | None
 ) -> tuple[bytes, Orders]:
-    content, orders = await workshop.plan(body, asked)
+    content, orders = await workshop.orders(body, asked)
     if fingerprint not in {None, orders.fingerprint}:
         raise PlanOutdated(
             "the farm, the file or --delete is not what this plan was made of: plan anew, look at"

@@ -98,11 +98,12 @@ def _over(*_: object) -> None:
 
 
 async def _plan(question: Mapping[str, Any], body: bytes) -> Answer:
-    """The plan as the client gets it; with what carries it out."""
+    """The plan as the client gets it; with what carries it out, if that is asked for."""
     file = read(body)
     async with _snapshot(question["url"]) as connection:
         plan, orders = await make(connection, file, Asked(**question["asked"]))
-    return {"orders": asdict(orders)}, plan.model_dump_json().encode()
+    told = {"orders": asdict(orders)} if question["about"] == "orders" else {}
+    return told, plan.model_dump_json().encode()
 
 
 async def _shares(question: Mapping[str, Any]) -> Answer:

@@ -71,10 +71,16 @@ class Workshop:
             finally:
                 await urgent.close()
 
-    async def plan(self, body: bytes, asked: Asked) -> tuple[bytes, Orders]:
-        """The plan as JSON, and what carries it out. Raises what the file is refused with."""
+    async def plan(self, body: bytes, asked: Asked) -> bytes:
+        """The plan as JSON. Raises what the file is refused with."""
+        async with self.turn():
+            _, content = await self.ask({"about": "plan", "asked": asdict(asked)}, body)
+        return content
+
+    async def orders(self, body: bytes, asked: Asked) -> tuple[bytes, Orders]:
+        """The plan as JSON, and what carries it out."""
         async with self.turn() as mine:
-            return await mine.plan(body, asked)
+            return await mine.orders(body, asked)
 
     async def shares(self) -> Mapping[int, int]:
         """The agents that each queue is entitled to now, by id; the root by 0."""
@@ -167,9 +173,9 @@ class Turn:
 
     workshop: Workshop
 
-    async def plan(self, body: bytes, asked: Asked) -> tuple[bytes, Orders]:
-        """As `Workshop.plan`."""
-        told, content = await self.workshop.ask({"about": "plan", "asked": asdict(asked)}, body)
+    async def orders(self, body: bytes, asked: Asked) -> tuple[bytes, Orders]:
+        """As `Workshop.orders`."""
+        told, content = await self.workshop.ask({"about": "orders", "asked": asdict(asked)}, body)
         return content, Orders(**told["orders"])
 
 

@@ -231,8 +231,8 @@ async def test_where_others_edit_all_the_time_it_is_applied_in_the_end(
     await plan(films, AS_IT_IS)
     edits: list[int] = []
     urgent: list[int] = []
-    planning = Turn.plan
-    monkeypatch.setattr(Turn, "plan", planned)
+    planning = Turn.orders
+    monkeypatch.setattr(Turn, "orders", planned)
     monkeypatch.setattr("app.plan.store.present_digest", edited)
     monkeypatch.setattr("app.plan.service.lock_farm", lambda _: asyncio.sleep(0))
     file = {"root": "/films", "queues": {"hero": {"weight": 1}}}
