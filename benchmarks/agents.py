@@ -1,6 +1,7 @@
 """Agents in a closed loop: each asks, reports what it got, asks again, at once or after a rest."""
 
 import asyncio
+import random
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -88,7 +89,8 @@ class _Agent:
             self.turn = None
             turn.leave()
         elif rest := self._rest if status == HTTPStatus.OK else self._pause:
-            asyncio.get_running_loop().call_later(rest, self.ask)
+            some = rest * random.uniform(0.5, 1.5)  # noqa: S311  # or all would come at once
+            asyncio.get_running_loop().call_later(some, self.ask)
         else:
             self.ask()
 
@@ -133,7 +135,7 @@ class Agents:
     ) -> Self:
         """Spread the agents over the services; `said` is what they report of every task.
 
-        They `pause` after nothing, and `rest` after work, for so many seconds.
+        They `pause` after nothing, and `rest` after work, for about so many seconds.
         """
         crowd = cls(urls, [_Agent(agent_id, said, pause, rest) for agent_id in agent_ids])
         await crowd.reconnect()

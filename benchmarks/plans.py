@@ -1,4 +1,4 @@
-"""Plans of 2,000 queues, and contended applies of them, beside a 64 agents loop by turns.
+"""Plans of 2,000 queues, and contended applies of them, beside a loop of 64 agents by turns.
 
 Plans are asked for one after the other, all the time. To apply, two callers at once have all of
 the 2,000 queues changed, each in its own way, while a third edits one of them without a pause: so
