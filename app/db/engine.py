@@ -15,6 +15,10 @@ from app.settings import Settings
 # Who clears many rows that nobody else touches does it before it asks for the farm lock.
 CLEANING_LOCK = 0x636C6561  # "clea"
 
+# Who changes queues holds this first: so to find out what is to be changed may take a while, and
+# agents get their work meanwhile.
+TREE_LOCK = 0x74726565  # "tree"
+
 # Where triggers tell every service that the farm changed, with the name of who changed it.
 CHANNEL = "farmqueue"
 
@@ -22,6 +26,9 @@ CHANNEL = "farmqueue"
 CONFIRM = "farmqueue.confirm"
 
 _LOCK = text(f"SELECT {schema.TOLD}, pg_advisory_xact_lock(:key)")
+_LOCK_BOTH = text(  # an output column is computed after the one before it
+    f"SELECT {schema.TOLD}, pg_advisory_xact_lock(:tree), pg_advisory_xact_lock(:farm)"
+)
 
 
 def create_engine(settings: Settings, url: str) -> AsyncEngine:
@@ -66,6 +73,16 @@ async def lock_farm(connection: AsyncConnection) -> None:
     `Unavailable` where the schema is not the one that this code knows.
     """
     schema.check(await connection.scalar(_LOCK, {"key": FARM_LOCK}))
+
+
+async def lock_tree(connection: AsyncConnection) -> None:
+    """Let nobody else change queues until the transaction ends. Before the farm lock, if ever."""
+    await connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": TREE_LOCK})
+
+
+async def lock_tree_and_farm(connection: AsyncConnection) -> None:
+    """Wait for both, one after the other, in one statement; as `lock_farm`."""
+    schema.check(await connection.scalar(_LOCK_BOTH, {"tree": TREE_LOCK, "farm": FARM_LOCK}))
 
 
 async def lock_cleaning(connection: AsyncConnection) -> None:

@@ -1,4 +1,4 @@
-"""What may be done to the queue tree. Every edit holds the farm lock, so decisions see it whole."""
+"""What may be done to the queue tree. Edits come one by one, and decisions see each whole."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -7,7 +7,7 @@ from sqlalchemy import RowMapping
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.caller import Caller
-from app.db.engine import lock_farm
+from app.db.engine import lock_tree_and_farm
 from app.db.refusals import refused_as
 from app.errors import Conflict, Invalid, NotFound
 from app.fields import within
@@ -59,7 +59,7 @@ ROOT = "/"
 
 
 async def create(connection: AsyncConnection, asked: JobQueueCreate, caller: Caller) -> JobQueue:
-    await lock_farm(connection)
+    await lock_tree_and_farm(connection)
     parent_id = await _parent(connection, asked)
     await must_be_inside(connection, caller, parent_id)
     above = 0 if parent_id is None else len(await store.ancestors(connection, parent_id))
@@ -129,7 +129,7 @@ async def tree(
 async def change(
     connection: AsyncConnection, queue_id: int, asked: JobQueueChange, caller: Caller
 ) -> JobQueue:
-    await lock_farm(connection)
+    await lock_tree_and_farm(connection)
     stored = await store.get_for_update(connection, queue_id)
     if stored is None:
         raise _not_found(queue_id)
@@ -153,7 +153,7 @@ async def change(
 
 async def remove(connection: AsyncConnection, queue_id: int, caller: Caller) -> None:
     """Delete an empty queue; one that is not there is deleted already."""
-    await lock_farm(connection)
+    await lock_tree_and_farm(connection)
     stored = await store.get_for_update(connection, queue_id)
     if stored is None:
         return

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
 
@@ -123,7 +123,7 @@ async def _blocked(connection: asyncpg.Connection, deleted: Sequence[Deleted]) -
 
 
 def _fingerprint(digest: str, file: Described, asked: Asked) -> str:
-    said = [asdict(one) for one in file.wanted]
+    said = [(one.path, dict(one.settings), one.id, one.moved_from) for one in file.wanted]
     told = json.dumps([digest, file.root, said, asked.delete], sort_keys=True)
     return sha256(told.encode()).hexdigest()[:32]
 

@@ -1,7 +1,7 @@
 """A file beside the farm: what is different, and making the farm as the file says.
 
-A plan is made in another process, of a snapshot and without any lock. It is carried out under the
-farm lock, if the farm still is what the plan was made of; else it is made anew.
+A plan is made in another process, of a snapshot and without any lock. It is carried out if the farm
+still is what the plan was made of; else it is made anew while nobody else may change queues.
 """
 
 from contextlib import asynccontextmanager
@@ -11,7 +11,7 @@ from fastapi import Request
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.caller import Caller
-from app.db.engine import lock_farm, transaction
+from app.db.engine import lock_farm, lock_tree, transaction
 from app.db.refusals import refused_as
 from app.errors import Conflict
 from app.jobqueues.bounds import must_be_inside
@@ -19,10 +19,6 @@ from app.jobqueues.service import JobQueueInUse, JobQueueNameTaken
 from app.plan import store
 from app.plan.making import Asked, Orders
 from app.plan.workshop import Turn, Workshop
-
-# Somebody else's edit may come between a plan and the lock. After so many in a row the plan is made
-# under the lock: everybody waits for it then, and it comes to an end.
-TRIES = 3
 
 REFUSALS = {
     "fk_jobs_job_queue_id": JobQueueInUse("a job was just submitted into a queue that is to go"),
@@ -51,20 +47,19 @@ async def apply(
 ) -> bytes:
     """Make the farm as the file says, all of it or nothing; the plan that was carried out."""
     body = await request.body()
-    for _ in range(TRIES):
-        content, orders = await _planned(workshop, body, asked, fingerprint)
-        async with asynccontextmanager(transaction)(request) as connection:
-            await lock_farm(connection)
-            await must_be_inside(connection, caller, orders.root)
-            if await store.present_digest(connection, orders.root) == orders.digest:
-                await _carry_out(connection, orders, caller)
-                return content
-    # Its turn first: nobody waits under the lock for the plans of others, nor for a processor.
+    content, orders = await _planned(workshop, body, asked, fingerprint)
+    async with asynccontextmanager(transaction)(request) as connection:
+        await lock_tree(connection)
+        if await store.present_digest(connection, orders.root) == orders.digest:
+            await _carry_out(connection, orders, caller)
+            return content
+    # Somebody's edit came between. Others' edits wait now, agents do not; its turn first, so that
+    # nobody waits for the plans of others, nor for a processor.
     async with (
         workshop.urgent_turn() as mine,
         asynccontextmanager(transaction)(request) as connection,
     ):
-        await lock_farm(connection)
+        await lock_tree(connection)
         content, orders = await _planned(mine, body, asked, fingerprint)
         await _carry_out(connection, orders, caller)
         return content
@@ -83,7 +78,8 @@ async def _planned(
 
 
 async def _carry_out(connection: AsyncConnection, orders: Orders, caller: Caller) -> None:
-    """Under the farm lock, with the queues as the orders were made of."""
+    """With the tree locked, and the queues as the orders were made of."""
+    await lock_farm(connection)
     await must_be_inside(connection, caller, orders.root)
     if orders.refusal is not None:
         raise JobQueueInUse(orders.refusal)

@@ -10,7 +10,6 @@ import pytest
 from fastapi import FastAPI
 
 from app.plan.schemas import MOST_QUEUES
-from app.plan.service import TRIES
 from app.plan.workshop import Turn, Workshop
 from app.simulation.confined import NICE
 from tests.api.statements import recorded
@@ -215,33 +214,39 @@ async def test_many_edits_take_as_many_statements_as_few(films: Farm, app: FastA
     assert counts[0] == counts[1]
 
 
-async def test_where_others_edit_all_the_time_it_is_applied_in_the_end(
+async def test_a_plan_that_an_edit_outdated_is_made_anew_while_edits_wait_and_agents_work(
     films: Farm, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def edited(_connection: Any, _root: int | None) -> str:
-        await films.set_queue("/tv", weight=len(edits))
-        edits.append(1)
-        return "something else"
+    """The edit and the work come in the middle of a plan: first of one, then of the other."""
+    hero = films.queues["/films/hero"]
+    nice, edits = list[int](), list[asyncio.Task[httpx.Response]]()
 
     async def planned(self: Turn, *question: Any) -> Any:
-        assert self.workshop._process is not None  # one was made before
-        urgent.append(psutil.Process(self.workshop._process.pid).nice())
-        return await planning(self, *question)
+        found = await planning(self, *question)
+        assert self.workshop._process is not None
+        nice.append(psutil.Process(self.workshop._process.pid).nice())
+        edit = films.client.patch(f"/jobqueues/{hero}", json={"priority": len(nice)})
+        edits.append(asyncio.create_task(edit))
+        if len(nice) == 1:
+            assert (await edits[0]).status_code == 200
+        else:
+            assert await films.assign("a host") is not None
+            assert not (await asyncio.wait(edits[1:], timeout=0.5))[0]
+        return found
 
     await plan(films, AS_IT_IS)
-    edits: list[int] = []
-    urgent: list[int] = []
+    await films.job("shot", queue="/films/hero")
+    await films.agent("a host")
     planning = Turn.orders
     monkeypatch.setattr(Turn, "orders", planned)
-    monkeypatch.setattr("app.plan.store.present_digest", edited)
-    monkeypatch.setattr("app.plan.service.lock_farm", lambda _: asyncio.sleep(0))
-    file = {"root": "/films", "queues": {"hero": {"weight": 1}}}
-    assert told((await apply(films, file)).json()) == ["change /films/hero"]
-    assert (len(edits), (await films.get("/jobqueues/2"))["weight"]) == (TRIES, 1)
-    # Everybody waits for the last one, under the lock: it is not behind them.
+    answer = await apply(films, {"root": "/films", "queues": {"hero": {"priority": 9}}})
+    assert told(answer.json()) == ["change /films/hero"]
+    assert answer.json()["changes"][0]["fields"]["priority"] == {"before": 1, "after": 9}
+    # The edit that waited comes after it, of what it then finds.
+    assert (await edits[1]).json()["priority"] == 2
+    # Others wait for the second plan: it is not behind them.
     own = psutil.Process().nice()
-    assert urgent[-1] == own
-    assert set(urgent[:-1]) == {min(own + NICE, 19)}
+    assert nice == [min(own + NICE, 19), own]
 
 
 async def test_a_part_leaves_all_else_as_it_is(films: Farm) -> None:
