@@ -31,8 +31,10 @@ from app.scheduler.kept import KeptFarm
 
 log = structlog.get_logger()
 
-# Between two looks; longer where a look takes more than this part of a core.
+# Between two looks; longer where a look takes more than this part of a core. A collection of
+# garbage may fall into one look: nobody waits ever longer for that.
 LOOK_SECONDS = 0.4
+LONGEST_SECONDS = 5.0
 PART = 0.04
 
 MOST_VIEWERS = 500
@@ -105,6 +107,7 @@ class Board:
         self._closing = False
         self._wanted = asyncio.Event()
         self._looking = asyncio.Lock()
+        self._spent = 0.0  # processor's seconds, since the looks at all topics began
         self.topics = {
             topic.name: topic
             for topic in (
@@ -124,10 +127,9 @@ class Board:
             await self._wanted.wait()
             if not self.viewers:
                 self._wanted.clear()
-            began, away = thread_time(), Away.seconds
+            self._spent = 0.0
             await self._look()
-            spent = thread_time() - began - (Away.seconds - away)
-            await asyncio.sleep(max(LOOK_SECONDS, spent / PART))
+            await asyncio.sleep(pause(self._spent))
 
     def mark(self, name: str) -> str:
         """Where the topic's log is now: what a page shows that is read hereafter is no older."""
@@ -206,15 +208,19 @@ class Board:
             if kept is None:
                 return
             of = self._of(topic)
-            if of == topic.of and topic.rows is not None:
-                return
-            before, rows = topic.rows, await topic.read(kept)
-            if before is None and not of == topic.of == self._of(topic):
-                topic.forget(of)
-            topic.rows, topic.of = rows, of
-            change = {} if before is None else await changed(before, rows)
-            if change:
-                topic.publish(change, self._epoch)
+            if of != topic.of or topic.rows is None:
+                began, away = thread_time(), Away.seconds
+                await self._read(topic, kept, of)
+                self._spent += thread_time() - began - (Away.seconds - away)
+
+    async def _read(self, topic: Topic, kept: KeptFarm, of: tuple[int, ...]) -> None:
+        before, rows = topic.rows, await topic.read(kept)
+        if before is None and not of == topic.of == self._of(topic):
+            topic.forget(of)
+        topic.rows, topic.of = rows, of
+        change = {} if before is None else await changed(before, rows)
+        if change:
+            topic.publish(change, self._epoch)
 
     def _of(self, topic: Topic) -> tuple[int, ...]:
         shares = self._entitlements.now() if topic.name == "queues" else None
@@ -229,6 +235,11 @@ class Board:
                 if queue.id in rows:
                     found[queue.id, picture.shape(kept, queue)] = rows[queue.id]
         return found
+
+
+def pause(spent: float) -> float:
+    """Seconds until the next look, after one that took so many of a processor."""
+    return min(max(LOOK_SECONDS, spent / PART), LONGEST_SECONDS)
 
 
 async def changed(before: Rows, after: Rows) -> dict[str, Any]:

@@ -130,9 +130,9 @@ async def test_a_crew_whose_answers_get_lost_at_random_does_each_task_once(stage
         for number in range(4):
             await on.farm.job(f"shot {number}", tasks=30, batch=3, requeue=-1)
         for replica in on.replicas:
-            replica.door.loses = lambda _: on.chance.random() < 0.1
+            replica.door.loses = lambda _: on.chance.random() < 0.2
         await finish(on, ids)
-        assert sum(replica.door.lost for replica in on.replicas) > 5
+        assert sum(replica.door.lost for replica in on.replicas) > 0
         on.heal()
         await invariants.hold(on)
         assert await invariants.all_done(on)

@@ -4,6 +4,7 @@ import asyncio
 import json
 import math
 import signal
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -74,6 +75,34 @@ async def until(stream: AsyncIterator[bytes], wanted: str) -> Any:
         assert name == "change"
         if wanted in data:
             return data[wanted]
+
+
+@pytest.mark.parametrize(
+    ("spent", "seconds"),
+    [(0.001, board_module.LOOK_SECONDS), (0.1, 2.5), (60, board_module.LONGEST_SECONDS)],
+)
+def test_a_look_that_takes_long_is_followed_by_a_longer_pause_within_bounds(
+    spent: float, seconds: float
+) -> None:
+    assert board_module.pause(spent) == pytest.approx(seconds)
+
+
+async def test_what_others_do_while_a_look_waits_is_no_part_of_what_it_took(
+    board: Board, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def read(_kept: KeptFarm) -> Rows:
+        return {}
+
+    monkeypatch.setattr(board.topics["jobs"], "read", read)
+    board.topics["jobs"].expected = True
+    async with board._looking:
+        looking = asyncio.create_task(board._look())
+        await asyncio.sleep(0)
+        began = time.thread_time()
+        while time.thread_time() - began < 0.2:
+            pass
+    await looking
+    assert board._spent < 0.1
 
 
 async def test_a_change_is_told_with_the_row_as_it_is_now(board: Board, farm: Farm) -> None:

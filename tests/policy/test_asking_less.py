@@ -61,7 +61,7 @@ def moments(draw: st.DrawFn) -> Moment:
     )
 
 
-@settings(max_examples=400)
+@settings(max_examples=200)
 @given(moment=moments())
 def test_the_change_is_the_smallest_that_lets_an_agent_have_the_job(moment: Moment) -> None:
     policy = FarmSim([], moment.jobs, moment.agents)

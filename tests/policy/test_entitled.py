@@ -60,7 +60,7 @@ def trees(draw: st.DrawFn) -> Queue:
     return queue(0, *below(0), prefer_running_jobs=False)
 
 
-@settings(max_examples=300)
+@settings(max_examples=150)
 @given(root=trees(), agents=st.integers(0, 60))
 def test_they_are_what_agents_get_that_come_one_after_the_other(root: Queue, agents: int) -> None:
     shares = entitled(root, agents)

@@ -7,6 +7,7 @@
   const style = getComputedStyle(document.documentElement);
   const ink = (name) => style.getPropertyValue(`--${name}`).trim();
   const COLOURS = ["#2f78b7", "#4b8f6a", "#c4843a", "#7a4fb0", "#b0506b", "#3f9aa0", "#8a7d2c", "#6674c9", "#a0653f", "#5c8a2f", "#9a5fa5", "#5f6fae"], OTHERS = "#8b929b";
+  const LEAST_STEPS = 15; // that an axis of time shows
   const drawn = [];
 
   function marks(changes) {
@@ -33,7 +34,7 @@
       width: at.clientWidth, height: 220,
       series: [{}, ...series],
       axes: [{ ...axis, values: times, space: 70 }, { ...axis, size: 52 }],
-      scales: { y: { range: (_, low, high) => [0, Math.max(1, high * 1.08)] } },
+      scales: { x: { range: (_, low, high) => [Math.min(low, high - LEAST_STEPS * told.step_seconds), high] }, y: { range: (_, low, high) => [0, Math.max(1, high * 1.08)] } },
       hooks: { draw: [marks(told.changes)] },
       legend: { live: true },
       ...extra,
