@@ -1,8 +1,7 @@
 """What the database's failures mean: whether the same may succeed later."""
 
 import asyncpg
-from sqlalchemy.exc import DBAPIError, PendingRollbackError
-from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.exc import DBAPIError
 
 # Connection lost or refused, transaction to be retried, lock not to be had, server going or too
 # busy, a session that was silent in its transaction for too long, a server that takes no writes
@@ -11,13 +10,6 @@ PASSING_SQLSTATES = (
     *("08", "25006", "25P03", "28", "3D000", "40", "53", "55", "57"),
     *("42P01", "42703"),
 )
-
-# What the driver says of a connection that is closed or was cut; it has no classes for it. Whatever
-# else it complains of, such as a connection that is used twice at once, is a fault of ours.
-_LOST = ("connection is closed", 'protocol is in the "failed" state', "not connected")
-
-# SQLAlchemy's code of a transaction whose connection was lost; another is of a flush that failed.
-_LOST_IN_TRANSACTION = "8s2b"
 
 # Of two transactions that met, the one that the server ended: all of it is undone.
 CLASHED_SQLSTATES = ("40001", "40P01")
@@ -43,30 +35,21 @@ def _sqlstate(cause: BaseException) -> str:
 
 def passing(failed: Exception) -> bool:
     """Whether the same statement may succeed later."""
-    if isinstance(failed, PendingRollbackError):
-        return failed.code == _LOST_IN_TRANSACTION
+    cause = _cause(failed)
     if isinstance(failed, DBAPIError) and failed.connection_invalidated:
         return True
-    if isinstance(failed, OSError | PoolTimeout):
+    if isinstance(cause.__cause__, OSError) or _of_connection(cause.__cause__):
         return True
-    cause = _cause(failed)
-    by_driver = cause.__cause__
-    if isinstance(by_driver, OSError) or _of_connection(cause) or _of_connection(by_driver):
-        return True
-    return _sqlstate(cause).startswith(PASSING_SQLSTATES)
+    if isinstance(failed, DBAPIError | asyncpg.PostgresError):
+        return _sqlstate(cause).startswith(PASSING_SQLSTATES)
+    return True
 
 
 def _of_connection(cause: BaseException | None) -> bool:
-    """Whether the driver says that a connection, or what it knew of the schema, is of no use now.
+    """Whether the driver says that a connection cannot be used; our own faults are of values.
 
-    Or that none is to be had: while a standby is not promoted yet, no server takes writes. What it
-    says of values repeats them, and they may be any words.
+    Or that none is to be had: while a standby is not promoted yet, no server takes writes.
     """
-    if isinstance(cause, ValueError):
-        return False
-    if isinstance(
-        cause, asyncpg.TargetServerAttributeNotMatched | asyncpg.OutdatedSchemaCacheError
-    ):
+    if isinstance(cause, asyncpg.TargetServerAttributeNotMatched):
         return True
-    driver_s = isinstance(cause, asyncpg.InterfaceError | asyncpg.InternalClientError)
-    return driver_s and any(words in str(cause) for words in _LOST)
+    return isinstance(cause, asyncpg.InterfaceError) and not isinstance(cause, ValueError)
