@@ -2,7 +2,7 @@
 
 Plans are asked for one after the other, all the time. To apply, two callers at once have all of
 the 2,000 queues changed, each in its own way, while a third edits one of them without a pause: so
-a plan is out of date again and again, until it is made under the farm lock.
+a plan is out of date again and again, and made anew while edits wait.
 """
 
 import asyncio

@@ -1,4 +1,4 @@
-"""Simulations beside a 64 agents loop, by turns without and with them; and a large one alone.
+"""Simulations beside a loop of 64 agents by turns; and a large one alone.
 
 Beside the loop simulations of the live farm run one after the other, all the time. The large one
 has 10,000 agents, 1,000 queues and 480,000 tasks of half an hour: a day of work.

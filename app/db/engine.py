@@ -25,7 +25,8 @@ CHANNEL = "farmqueue"
 # Where a request's scope has what makes sure, in its transaction, that its token is valid still.
 CONFIRM = "farmqueue.confirm"
 
-_LOCK = text(f"SELECT {schema.TOLD}, pg_advisory_xact_lock(:key)")
+_LOCK = text("SELECT pg_advisory_xact_lock(:key)")
+_LOCK_FARM = text(f"SELECT {schema.TOLD}, pg_advisory_xact_lock(:farm)")
 _LOCK_BOTH = text(  # an output column is computed after the one before it
     f"SELECT {schema.TOLD}, pg_advisory_xact_lock(:tree), pg_advisory_xact_lock(:farm)"
 )
@@ -72,12 +73,12 @@ async def lock_farm(connection: AsyncConnection) -> None:
     A statement of its own: one that locks and reads sees the state from before the lock. Raises
     `Unavailable` where the schema is not the one that this code knows.
     """
-    schema.check(await connection.scalar(_LOCK, {"key": FARM_LOCK}))
+    schema.check(await connection.scalar(_LOCK_FARM, {"farm": FARM_LOCK}))
 
 
 async def lock_tree(connection: AsyncConnection) -> None:
     """Let nobody else change queues until the transaction ends. Before the farm lock, if ever."""
-    await connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": TREE_LOCK})
+    await connection.execute(_LOCK, {"key": TREE_LOCK})
 
 
 async def lock_tree_and_farm(connection: AsyncConnection) -> None:
@@ -87,7 +88,7 @@ async def lock_tree_and_farm(connection: AsyncConnection) -> None:
 
 async def lock_cleaning(connection: AsyncConnection) -> None:
     """Let one clearing of old rows at a time go before the farm lock, so that no two meet there."""
-    await connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": CLEANING_LOCK})
+    await connection.execute(_LOCK, {"key": CLEANING_LOCK})
 
 
 async def transaction(request: Request) -> AsyncIterator[AsyncConnection]:

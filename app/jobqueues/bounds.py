@@ -1,7 +1,7 @@
 """A token may be bound to a queue: it changes nothing but what is in it or below it.
 
-What refuses is to be asked under the farm lock: no queue moves between the question and what is
-done then. Whoever shows what may be done asks without it.
+What refuses is to be asked under the lock of the tree or the farm: no queue moves between the
+question and what is done then. Whoever shows what may be done asks without it.
 """
 
 from collections.abc import Collection

@@ -50,6 +50,7 @@ async def apply(
     content, orders = await _planned(workshop, body, asked, fingerprint)
     async with asynccontextmanager(transaction)(request) as connection:
         await lock_tree(connection)
+        await must_be_inside(connection, caller, orders.root)  # else nobody is to wait for a plan
         if await store.present_digest(connection, orders.root) == orders.digest:
             await _carry_out(connection, orders, caller)
             return content

@@ -378,7 +378,33 @@ async def test_an_operator_of_one_queue_applies_only_what_is_about_it(films: Far
     assert (await apply(films, inside)).status_code == 200
     answer = await apply(films, outside)
     assert (answer.status_code, answer.json()["code"]) == (403, "other_subtree")
-    assert told(await plan(films, outside)) == ["change /films/hero", "change /tv"][:1]
+    assert told(await plan(films, outside)) == ["change /films/hero"]
+
+
+async def test_who_may_not_apply_a_file_has_nobody_wait_for_a_plan_of_it(
+    films: Farm, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An edit comes in the middle of the first plan; a second would hold up all edits."""
+    made_plans = 0
+    planning = Turn.orders
+
+    async def planned(self: Turn, *question: Any) -> Any:
+        nonlocal made_plans
+        made_plans += 1
+        found = await planning(self, *question)
+        await admin.set_queue("/tv", weight=40 + made_plans)
+        return found
+
+    headers = dict(films.client.headers)
+    bound = await made(films.client, "operator", job_queue_id=films.queues["/films"])
+    async with httpx.AsyncClient(
+        transport=films.client._transport, base_url="http://farm", headers=headers
+    ) as client:
+        admin = Farm(client, films.queues)
+        monkeypatch.setattr(Turn, "orders", planned)
+        films.client.headers.update(bearer(bound))
+        answer = await apply(films, {"queues": {"tv": {"weight": 1}}})
+    assert (answer.status_code, made_plans) == (403, 1)
 
 
 async def test_what_a_change_would_do_is_told_of_one_moment(
