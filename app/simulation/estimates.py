@@ -22,7 +22,7 @@ from app.simulation.service import Simulations
 log = structlog.get_logger()
 
 FRESH_SECONDS = 30
-# Of the time, they are computed for one part in so many.
+# Of one processor they take one part in so many.
 SPARING = 20
 # So long after the last look they are kept fresh, and shown after the next ones were due.
 WANTED_SECONDS = 60
@@ -39,6 +39,7 @@ class Latest:
         self._values = memoryview(packed).cast("d")
         self._rows = range(1, len(self._values) // ROW)
         self._at = datetime.fromtimestamp(self._values[0], UTC)
+        self.took: float = self._values[1]  # seconds of a processor
 
     def of(self, job_id: int) -> tuple[int | None, Estimate | None]:
         """The position and the estimate of a job, None where they are not known."""
@@ -106,7 +107,8 @@ class Estimates:
         except (AppError, RuntimeError, ValueError) as failed:
             if self._on:
                 log.warning("estimates_failed", error=str(failed))
-        self._next = monotonic() + max(FRESH_SECONDS, (monotonic() - began) * SPARING)
+        took = monotonic() - began if found is None else found.took
+        self._next = monotonic() + max(FRESH_SECONDS, took * SPARING)
         if found is not None:
             self._latest, self._shown_until = found, self._next + WANTED_SECONDS
 

@@ -2,7 +2,7 @@
 
 Each play draws its own task times, and how far what was measured of a job is off. The answer is
 packed, so that who looks one job up has nothing to unpack: rows of `ROW` doubles. The first has the
-moment of the reading, the others, by the job's id, the id, the position, and the two spreads.
+moment of the reading and the seconds of a processor that it took, the others, by the job's id, the id, the position, and the two spreads.
 """
 
 import asyncio
@@ -53,7 +53,7 @@ def forecast(url: str, seconds: float) -> bytes:
     began = time.monotonic()
     picture = asyncio.run(read(url, SPREAD, seconds))
     found = rows(picture, list(plays(picture, began + seconds * PLAYING)))
-    return pack(picture.at, found)
+    return pack(picture.at, found, time.process_time())
 
 
 def plays(picture: Picture, deadline: float, number: int = PLAYS) -> Iterator[Play]:
@@ -96,8 +96,8 @@ def rows(picture: Picture, played: list[Play]) -> list[Row]:
     return found[:MOST_JOBS]
 
 
-def pack(at: float, found: list[Row]) -> bytes:
-    packed = array("d", (at, *(UNKNOWN,) * (ROW - 1)))
+def pack(at: float, found: list[Row], took: float) -> bytes:
+    packed = array("d", (at, took, *(UNKNOWN,) * (ROW - 2)))
     for row in found:
         packed.extend(row)
     return packed.tobytes()

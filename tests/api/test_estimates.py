@@ -14,7 +14,7 @@ from app.errors import Unavailable
 from app.settings import Settings
 from app.simulation import estimates as keeper
 from app.simulation.estimates import Estimates
-from app.simulation.forecast import pack
+from app.simulation.forecast import Row, pack
 from tests.api.statements import recorded
 from tests.farm import Farm, Json
 from tests.page.visitor import visitor
@@ -72,13 +72,18 @@ async def test_four_agents_with_known_task_times_are_foreseen(farm: Farm, databa
     assert listed["estimate"] == (await farm.see_job("long"))["estimate"]
 
 
-async def test_it_is_null_where_nothing_is_measured_but_the_position_is_known(farm: Farm) -> None:
+async def test_it_is_null_where_nothing_is_measured_but_the_position_is_known(
+    farm: Farm, app: FastAPI
+) -> None:
     await farm.job("new", 4)
     await farm.agent("a")
     assert (await farm.see_job("new"))["position"] is None
     while (found := await farm.see_job("new"))["position"] is None:
         await asyncio.sleep(0.1)
     assert (found["position"], found["estimate"]) == (0, None)
+    latest = app.state.estimates._latest
+    assert latest is not None
+    assert latest.took > 0
 
 
 class Asked:
@@ -89,10 +94,10 @@ class Asked:
         self.ask = AsyncMock()
         self.keeper._processes.ask = self.ask
 
-    def says(self, *job_ids: int) -> None:
-        self.ask.return_value = pack(
-            1e9, [(float(one), 5.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0) for one in job_ids]
-        )
+    def says(self, *job_ids: int, took: float = 0.5) -> None:
+        """`took` is what of a processor it needed."""
+        jobs: list[Row] = [(float(one), 5.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0) for one in job_ids]
+        self.ask.return_value = pack(1e9, jobs, took)
 
 
 @pytest.fixture
@@ -151,8 +156,8 @@ async def test_they_are_kept_fresh_for_a_minute_after_the_last_look(
     assert clock.now >= 1_060
 
 
-async def test_they_take_a_twentieth_of_the_time_at_most(asked: Asked, clock: Clock) -> None:
-    asked.says(1)
+async def test_they_take_a_twentieth_of_a_processor_at_most(asked: Asked, clock: Clock) -> None:
+    asked.says(1, took=10)
     packed = asked.ask.return_value
 
     async def slowly(_: str) -> bytes:
@@ -165,6 +170,24 @@ async def test_they_take_a_twentieth_of_the_time_at_most(asked: Asked, clock: Cl
         await settled(asked)
     took = 10 * asked.ask.await_count
     assert took <= (clock.now - 1_000) / 20 + 10
+
+
+async def test_they_are_as_fresh_where_others_want_the_processor(
+    asked: Asked, clock: Clock
+) -> None:
+    """What waits for its turn is slow and takes nothing: the next is due as soon as ever."""
+    asked.says(1)
+    packed, begun = asked.ask.return_value, []
+
+    async def slowly(_: str) -> bytes:
+        begun.append(clock.now)
+        clock.now += 15
+        return bytes(packed)
+
+    asked.ask.side_effect = slowly
+    asked.keeper.of(1)
+    await settled(asked)
+    assert [at - begun[0] for at in begun] == [0, 15 + 30]
 
 
 async def test_what_is_old_is_not_shown(asked: Asked, clock: Clock) -> None:

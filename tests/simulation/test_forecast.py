@@ -110,7 +110,9 @@ def test_plays_draw_how_far_measured_times_are_off() -> None:
 def test_a_look_finds_the_job_and_none_that_is_not_there() -> None:
     nan = float("nan")
     known = (7.0, 3.0, 1.0, 2.0, 3.0, 10.0, 20.0, 30.0)
-    latest = Latest(pack(1_000.0, [(2.0, 0.0, *[nan] * 6), known, (9.0, nan, *known[2:])]))
+    found = [(2.0, 0.0, *[nan] * 6), known, (9.0, nan, *known[2:])]
+    latest = Latest(pack(1_000.0, found, 2.5))
+    assert latest.took == 2.5
     position, estimate = latest.of(7)
     assert position == 3
     assert estimate
@@ -123,7 +125,7 @@ def test_a_look_finds_the_job_and_none_that_is_not_there() -> None:
     assert latest.of(9)[0] is None
     for absent in (0, 1, 3, 8, 10):
         assert latest.of(absent) == (None, None)
-    assert Latest(pack(1.0, [])).of(1) == (None, None)
+    assert Latest(pack(1.0, [], 0.0)).of(1) == (None, None)
 
 
 def test_no_row_is_made_of_jobs_of_which_nothing_is_known() -> None:
