@@ -22,11 +22,28 @@ class Reason(TypedDict):
     jobs: list[int]
 
 
+class Candidate(TypedDict):
+    """A child that is open, with the numbers that rules go by; owed ones come before others."""
+
+    node: Named
+    priority: int
+    weight: int
+    assigned_agents: int
+    owed: bool
+
+
 class Step(TypedDict):
-    """What was, or would be, decided at one queue."""
+    """What was, or would be, decided at one queue.
+
+    Of the past there is neither `candidates` nor `place` nor `in_turn`, and `owed` is of the node.
+    """
 
     queue: Named
     node: Named
+    candidates: NotRequired[int]
+    owed: int
+    place: NotRequired[int | None]
+    in_turn: NotRequired[list[Candidate]]
     other: Named | None
     rule: str | None
     sentence: str

@@ -6,7 +6,7 @@ from uuid import UUID
 from app.explain import words
 from app.explain.idle import no_agents, nothing_open, of_agent
 from app.explain.names import Names
-from app.explain.schemas import Change, Code, Explanation, Reason, Step
+from app.explain.schemas import Candidate, Change, Code, Explanation, Reason, Step
 from app.policy import steps
 from app.policy.crew import Crew
 from app.policy.fit import Agent
@@ -70,6 +70,16 @@ def step_of(names: Names, step: steps.Step) -> Step:
         other=None if step.other is None else names.node(step.other),
         rule=step.rule,
         sentence=words.step_said(names, step),
+        in_turn=[
+            Candidate(
+                node=names.node(one),
+                priority=stood.priority,
+                weight=stood.weight,
+                assigned_agents=stood.assigned,
+                owed=stood.owed,
+            )
+            for one, stood in step.in_turn
+        ],
     )
 
 

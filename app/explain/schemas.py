@@ -68,6 +68,16 @@ class Reason(BaseModel):
     jobs: list[int] = Field([], description="The jobs that it is about")
 
 
+class Candidate(BaseModel):
+    """A child that is open for the agent, with the numbers that rules go by."""
+
+    node: Node
+    priority: int
+    weight: int
+    assigned_agents: int
+    owed: bool = Field(description="It, or something in it, is below its minimum")
+
+
 class Step(BaseModel):
     """One queue on the way down, and how what comes next stands there."""
 
@@ -80,6 +90,7 @@ class Step(BaseModel):
         description="Whose turn it is instead; if it is its own, whose comes next"
     )
     rule: Rule | None = Field(description="What decides between the two", examples=["share"])
+    in_turn: list[Candidate] = Field(description="The first candidates, up to 5, as turns come")
     sentence: str = Field(examples=["/tv goes first: it has 2 agents on weight 10, /films 3 on 10"])
 
 

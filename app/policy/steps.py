@@ -6,6 +6,7 @@ It looks at the farm as `pick` does, and decides nothing.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from heapq import nsmallest
 
 from app.policy.kinds import owed
 from app.policy.tree import Job, Queue, path
@@ -23,6 +24,9 @@ class Rule(StrEnum):
     JOB_FIRST = "job_first"
     OLDER = "older"
 
+
+# Candidates of a step that are told by name: those whose turns come first.
+TOLD = 5
 
 # The rules in the places of a turn's key; among jobs that nobody works on, the third is the last.
 _IN_THE_KEY = (
@@ -49,7 +53,8 @@ class Step:
 
     `place` is 1 for whose turn it is, None where the node is not open for them. `other` is whose
     turn it is instead; where it is the node's own, whose comes next. `rule` decides between them,
-    by the numbers as they `stood`, of the node and of the other.
+    by the numbers as they `stood`, of the node and of the other. `in_turn` are the first of the
+    candidates, as they stand.
     """
 
     queue: Queue
@@ -60,6 +65,7 @@ class Step:
     other: Queue | Job | None
     rule: Rule | None
     stood: tuple[Stood, Stood | None]
+    in_turn: list[tuple[Queue | Job, Stood]]
 
 
 def steps_to(node: Queue | Job, met: int, start: Queue) -> list[Step]:
@@ -113,6 +119,10 @@ def _step(node: Queue | Job, met: int) -> Step:
         other=other,
         rule=rule,
         stood=(stood(node, met), None if other is None else stood(other, met)),
+        in_turn=[
+            (one, stood(one, met))
+            for one in nsmallest(TOLD, candidates, key=lambda one: _order(one, met))
+        ],
     )
 
 

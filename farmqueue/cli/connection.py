@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from farmqueue.errors import NotFound
 GIVEN = "farmqueue.given"  # where the context has what --token says
 TIMEOUT = 30.0  # seconds without an answer
 _HERE = {"127.0.0.1", "localhost", "::1"}
+_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 
 
 @contextlib.contextmanager
@@ -51,7 +53,7 @@ def queue_id(client: Client, path: str) -> int:
     """The id of the queue with a fullpath such as /films/hero."""
     if path == "/":
         raise typer.BadParameter(
-            "the root / cannot be changed: name a queue below it; `farmqueue queues` shows them all"
+            "the root / is no queue itself: name one below it; `farmqueue queues` shows them all"
         )
     found = next(client.queues(fullpath=path), None)
     if found is None:
@@ -60,3 +62,21 @@ def queue_id(client: Client, path: str) -> int:
             code="jobqueue_not_found",
         )
     return found["id"]
+
+
+def agent_id(client: Client, name: str) -> str:
+    """The id of an agent by itself, or by the name of a host on which it is the only one."""
+    if _ID.fullmatch(name):
+        return name
+    found = [agent["id"] for agent in client.agents(hostname=name)]
+    if not found:
+        raise NotFound(
+            f"no agent {name}: `farmqueue agents` lists them, by id and by host",
+            code="agent_not_found",
+        )
+    if len(found) > 1:
+        raise typer.BadParameter(
+            f"{len(found)} agents are on {name}: give the id of one, as {found[0]};"
+            f" `farmqueue agents --hostname {name}` lists them"
+        )
+    return found[0]

@@ -190,7 +190,7 @@ def test_a_queue_that_is_not_there_is_named(desk: Desk) -> None:
 def test_the_root_is_said_not_to_be_changed(desk: Desk, words: str) -> None:
     result = desk.types("queue", *words.split())
     assert result.exit_code == 2
-    assert "the root / cannot be changed" in " ".join(result.stderr.replace("│", " ").split())
+    assert "the root / is no queue itself" in " ".join(result.stderr.replace("│", " ").split())
     assert desk.farm.calls == []
 
 

@@ -103,6 +103,11 @@ async def test_each_step_has_the_numbers_of_the_shares(farm: Farm) -> None:
     step = found["walk"][0]
     assert (step["candidates"], step["place"], step["rule"]) == (2, 2, "share")
     assert step["other"]["name"] == "/tv"
+    numbers = [
+        (one["node"]["name"], one["assigned_agents"], one["weight"], one["owed"])
+        for one in step["in_turn"]
+    ]
+    assert numbers == [("/tv", 1, 10, False), ("/films", 2, 10, False)]
     assert step["sentence"] == "/tv goes before /films: its share is smaller, 1/10 against 2/10"
     assert [one["node"]["name"] for one in found["walk"]] == ["/films", "film"]
 
