@@ -2,7 +2,8 @@
 
 Each play draws its own task times, and how far what was measured of a job is off. The answer is
 packed, so that who looks one job up has nothing to unpack: rows of `ROW` doubles. The first has the
-moment of the reading and the seconds of a processor that it took, the others, by the job's id, the id, the position, and the two spreads.
+moment of the reading and the seconds of a processor that it took, the others, by the job's id, the
+id, the position, and the two spreads.
 """
 
 import asyncio
