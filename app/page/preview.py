@@ -18,6 +18,7 @@ from app.page.render import html
 from app.page.route import LoggedIn, PageRoute
 from app.parameters import PathId
 from app.plan.entitlements import Entitlements
+from app.policy.tree import Queue
 from app.scheduler.kept import KeptFarm
 from app.scheduler.router import AtTheDesk
 
@@ -48,12 +49,20 @@ async def preview(
     asked = made(JobQueueChange, settings_of(form))
     kept = await desk.look()
     session.caller.must_stand()
-    if queue_id not in kept.queues:
-        raise JobQueueNotFound(f"there is no queue with id {queue_id}")
+    must_be_there(kept, queue_id, asked.sent())
     entitlements: Entitlements = request.app.state.entitlements
     own, others = await _effects(kept, entitlements, queue_id, asked.sent())
     shown = html(request, session, "preview.html", own=own, others=others[:SHOWN], all=len(others))
     return Response(shown, media_type="text/html")
+
+
+def must_be_there(kept: KeptFarm, queue_id: int, values: Mapping[str, Any]) -> Queue:
+    """The queue, which may have these limits: `JobQueueNotFound`, `Invalid`."""
+    queue = kept.queues.get(queue_id)
+    if queue is None:
+        raise JobQueueNotFound(f"there is no queue with id {queue_id}")
+    _check(values.get("minimum_agents", queue.minimum), values.get("maximum_agents", queue.maximum))
+    return queue
 
 
 async def _effects(
@@ -61,7 +70,6 @@ async def _effects(
 ) -> tuple[Effect, list[Effect]]:
     """Of the queue itself, and of the others that it changes something for, the most first."""
     queue = kept.queues[queue_id]
-    _check(values.get("minimum_agents", queue.minimum), values.get("maximum_agents", queue.maximum))
     settings = {name: value for name, value in values.items() if name in SETTINGS}
     before, after = await entitlements.tried(queue_id, settings)
     found = {

@@ -23,9 +23,18 @@ BODY = {
 }
 
 
+async def gone(request: Request) -> None:
+    """Return once the client has hung up; its body has been read by then."""
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
+
+
 async def the_simulations(request: Request) -> Simulations:
     simulations: Simulations = request.app.state.simulations
     return simulations
+
+
+AtTheSide = Annotated[Simulations, Depends(the_simulations)]
 
 
 @router.post(
@@ -36,9 +45,7 @@ async def the_simulations(request: Request) -> Simulations:
     responses={200: {"model": Simulation, "description": "With the changes, and without"}},
     openapi_extra={"requestBody": BODY},
 )
-async def simulate(
-    request: Request, simulations: Annotated[Simulations, Depends(the_simulations)]
-) -> Response:
+async def simulate(request: Request, simulations: AtTheSide) -> Response:
     """Who gets how many agents when, after changes of the tree, of limits, of agents, of work.
 
     The rules decide it that decide on the farm; it changes nothing. Every agent asks the moment it
@@ -49,10 +56,5 @@ async def simulate(
         await request.scope[CONFIRM](connection)
     # Not read here: it may be large, and agents wait for this process.
     body = await request.body()
-
-    async def gone() -> None:
-        while (await request.receive())["type"] != "http.disconnect":
-            pass
-
-    answer = await simulations.simulate(body, gone)
+    answer = await simulations.simulate(body, lambda: gone(request))
     return Response(answer, media_type="application/json")

@@ -1,7 +1,9 @@
 """The page does for each what the API does for their token, and nothing else."""
 
+import json
 import re
 from collections.abc import Iterator
+from unittest.mock import AsyncMock
 
 import pytest
 from fastapi import FastAPI
@@ -31,6 +33,7 @@ MAY: dict[str, set[str]] = {
     "POST /page/queues": INSIDE,
     "POST /page/queues/{queue_id}": INSIDE,
     "POST /page/queues/{queue_id}/preview": INSIDE,
+    "POST /page/queues/{queue_id}/day": INSIDE,
     "POST /page/queues/{queue_id}/move": INSIDE,
     "POST /page/queues/{queue_id}/pause": INSIDE,
     "POST /page/queues/{queue_id}/resume": INSIDE,
@@ -70,6 +73,7 @@ FORMS = {
     "POST /page/queues": {"name": "new", "parent": "/films"},
     "POST /page/queues/{queue_id}": {"weight": "11"},
     "POST /page/queues/{queue_id}/preview": {"weight": "12"},
+    "POST /page/queues/{queue_id}/day": {"weight": "12"},
     "POST /page/queues/{queue_id}/move": {"parent": "/films/other"},
     "POST /page/jobs/priority": {"priority": "3"},
     "POST /page/jobs/move": {"queue": "/films/other"},
@@ -111,6 +115,13 @@ class Place:
         return answer.status_code, code
 
 
+def a_day(queue_id: int) -> bytes:
+    """What a simulation says of it."""
+    row = {"id": queue_id, "queue": "/films/inner", "mean_agents": 0.5, "finish_seconds": None,
+           "tasks_left": 9}  # fmt: skip
+    return json.dumps({"baseline": {"queues": [row]}, "changed": {"queues": [row]}}).encode()
+
+
 @pytest.fixture
 async def place(app: FastAPI, farm: Farm) -> Place:
     place = Place(app, farm)
@@ -127,6 +138,7 @@ async def place(app: FastAPI, farm: Farm) -> Place:
     headers = bearer(place.tokens["submitter"])
     job = (await farm.client.post("/jobs", json=shot, headers=headers)).json()["id"]
     agent = (await farm.agent("a0"))["id"]
+    app.state.simulations.simulate = AsyncMock(return_value=a_day(inner))  # no process for each
     place.path = {"queue_id": inner, "job_id": job, "agent_id": agent, "ordinal": 0}
     return place
 
@@ -246,7 +258,7 @@ async def test_an_operator_of_a_queue_is_offered_what_is_in_it(place: Place) -> 
     films, inner, elsewhere = (
         place.farm.queues[one] for one in ("/films", "/films/inner", "/elsewhere")
     )
-    own = {"pause", "preview", "queues"}
+    own = {"pause", "preview", "day", "queues"}
     assert await offered(guest, f"/page/queues/{films}") == own | {str(films)}
     assert 'name="name" value=' not in await guest.read(f"/page/queues/{films}")
     assert await offered(guest, f"/page/queues/{inner}") == own | {str(inner), "delete", "move"}

@@ -1,5 +1,7 @@
 """What parts of the page say, read without a browser."""
 
+import re
+
 from fastapi import FastAPI
 
 from tests.farm import Farm
@@ -40,3 +42,30 @@ async def test_one_agent_has_one_task(farm: Farm, app: FastAPI) -> None:
     await farm.assign("a0")
     shown = await (await reader(app)).read(f"/page/agents/{farm.agents['a0']}")
     assert ", 1 task for " in shown
+
+
+async def test_a_day_with_a_change_is_simulated_before_it_is_saved(
+    farm: Farm, app: FastAPI
+) -> None:
+    await farm.queue("/films", maximum_agents=1)
+    await farm.queue("/tv")
+    await farm.job("film", tasks=12, queue="/films")
+    await farm.job("episode", tasks=12, queue="/tv", priority=5)
+    for name in ("a0", "a1", "a2"):
+        await farm.agent(name)
+    guest = await reader(app)
+    form = {"maximum_agents": "2", "weight": "90"}
+    answer = await guest.post(f"/page/queues/{farm.queues['/films']}/day", form)
+    rows = re.findall(r"<td>(.*?)</td><td.*?>(.*?)</td><td.*?>(.*?)</td>", answer.text)
+    told = {name: (agents, done) for name, agents, done in rows}
+    assert list(told) == ["/films", "/tv"]
+    assert all("→" in done for _, done in told.values())
+    assert (await farm.get(f"/jobqueues/{farm.queues['/films']}"))["maximum_agents"] == 1
+
+
+async def test_a_day_with_limits_that_cannot_be_is_refused(farm: Farm, app: FastAPI) -> None:
+    await farm.queue("/films", minimum_agents=3)
+    guest = await reader(app)
+    wrong = await guest.post(f"/page/queues/{farm.queues['/films']}/day", {"maximum_agents": "2"})
+    assert (wrong.status_code, wrong.json()["errors"][0]["field"]) == (422, "minimum_agents")
+    assert (await guest.post("/page/queues/99/day", {"weight": "2"})).status_code == 404
