@@ -1,12 +1,13 @@
 """Why nothing can go out: of a queue, of an agent."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
 from uuid import UUID
 
 from app.explain.names import Names, listed
 from app.explain.schemas import Code, Reason
+from app.policy.crew import Crew, census
 from app.policy.fit import Agent
 from app.policy.obstacles import Obstacles, closed_above
 from app.policy.states import AgentState, agent_state
@@ -17,6 +18,13 @@ from app.scheduler.kept import KeptFarm
 LOOKED_AT = 5_000
 
 Cause = tuple[Code, str]
+
+# Of agents that get nothing new whatever waits.
+_AWAY = {
+    AgentState.DRAINING: Code.AGENT_DRAINING,
+    AgentState.DISABLED: Code.AGENT_DISABLED,
+    AgentState.OFFLINE: Code.AGENT_OFFLINE,
+}
 
 _WORDS = {
     Code.ALL_TASKS_OUT: "with all tasks given out",
@@ -77,6 +85,31 @@ def no_agents(kept: KeptFarm) -> Reason:
     )
     sentence = f"{who} draining: nothing new goes out"
     return Reason(code=Code.AGENT_DRAINING, sentence=sentence, agents=draining)
+
+
+def away(kept: KeptFarm, job: Job, ram: Mapping[UUID, int]) -> list[Reason]:
+    """Those that could do what waits of the job, and drain, are disabled, or are not there.
+
+    `ram` is how much memory agents have in all, of those that report less than that as free.
+    """
+    reasons = []
+    for state, code in _AWAY.items():
+        number = census(job, _of_state(kept, state, ram), kept.farm.online).able
+        if number:
+            who = "1 agent that could do it is" if number == 1 else f"{number} that could do it are"
+            reasons.append(Reason(code=code, sentence=f"{who} {state.value}", agents=number))
+    return reasons
+
+
+def _of_state(kept: KeptFarm, state: AgentState, ram: Mapping[UUID, int]) -> Crew:
+    idle, busy = [], []
+    for agent in kept.agents.values():
+        if agent_state(agent.mode, online=agent.online) is state:
+            if agent.held is None:
+                idle.append(agent.facts)
+            else:
+                busy.append((agent.facts, kept.jobs[agent.held.job_id].job))
+    return Crew(idle, busy, ram)
 
 
 def of_agent(kept: KeptFarm, names: Names, agent_id: UUID) -> list[Reason]:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from uuid import UUID
 
 from app.explain import words
-from app.explain.idle import no_agents, nothing_open, of_agent
+from app.explain.idle import away, no_agents, nothing_open, of_agent
 from app.explain.names import Names
 from app.explain.schemas import Candidate, Change, Code, Explanation, Reason, Step
 from app.policy import steps
@@ -31,7 +31,7 @@ def explained(
     crew = crew_of(kept, ram)
     found = verdict(kept.farm, node, crew, _asked(kept, agent_id))
     names = Names(kept)
-    reasons = _reasons(kept, names, found, asked=agent_id is not None)
+    reasons = _reasons(kept, names, found, ram, asked=agent_id is not None)
     return Explanation(
         node=names.node(node),
         assigned_agents=node.assigned,
@@ -91,7 +91,9 @@ def _asked(kept: KeptFarm, agent_id: UUID | None) -> Agent | None:
     return kept.agents[agent_id].facts
 
 
-def _reasons(kept: KeptFarm, names: Names, found: Verdict, *, asked: bool) -> list[Reason]:
+def _reasons(
+    kept: KeptFarm, names: Names, found: Verdict, ram: Mapping[UUID, int], *, asked: bool
+) -> list[Reason]:
     """All that is in the way, the binding one first; or that nothing is."""
     node = found.node
     closed = sorted(found.closed, key=lambda one: _BINDING[one.obstacle])
@@ -105,6 +107,8 @@ def _reasons(kept: KeptFarm, names: Names, found: Verdict, *, asked: bool) -> li
         reasons.append(no_agents(kept))
     else:
         reasons += words.busy(found.census) if found.census.able else lacks
+        if isinstance(node, Job) and not found.census.able:
+            reasons += away(kept, node, ram)
     if found.gets:
         reasons.append(_next(names, found))
     else:

@@ -208,3 +208,33 @@ async def test_an_agent_that_is_not_there_is_a_404(farm: Farm) -> None:
     assert (await farm.client.get(f"/agents/{nobody}/explain")).status_code == 404
     path = f"/jobs/{farm.jobs['shot']}/explain"
     assert (await farm.client.get(path, params={"agent_id": str(nobody)})).status_code == 404
+
+
+async def test_those_that_could_do_it_and_are_away_are_counted(farm: Farm) -> None:
+    for name, tags in (("plain", []), ("old", ["gpu"]), ("new", ["gpu"]), ("broken", ["gpu"])):
+        await farm.agent(name, tags=tags)
+    for name, state in (("old", "draining"), ("new", "draining"), ("broken", "disabled")):
+        await farm.patch(f"/agents/{farm.agents[name]}", {"state": state})
+    await farm.job("shot", required_tags=["gpu"])
+    found = await of_job(farm, "shot")
+    assert [reason["sentence"] for reason in found["reasons"]] == [
+        "without the tag gpu: 1 of 1 agents",
+        "2 that could do it are draining",
+        "1 agent that could do it is disabled",
+    ]
+    assert codes(found) == ["tags_missing", "agent_draining", "agent_disabled"]
+    await farm.agent("third", tags=["gpu"])
+    assert codes(await of_job(farm, "shot")) == ["next", "tags_missing"]
+
+
+async def test_one_that_drains_and_works_counts_with_the_memory_that_it_will_have(
+    farm: Farm,
+) -> None:
+    await farm.agent("large", ram=64_000)
+    await farm.agent("small")
+    await farm.job("now", ram=60_000)
+    await farm.assign("large")
+    await farm.patch(f"/agents/{farm.agents['large']}", {"state": "draining"})
+    await farm.client.post(f"/agents/{farm.agents['large']}/heartbeat", json={"free_ram": 4_000})
+    await farm.job("next", ram=60_000)
+    assert codes(await of_job(farm, "next")) == ["too_little_memory", "agent_draining"]
