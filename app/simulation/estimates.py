@@ -26,8 +26,8 @@ FRESH_SECONDS = 30
 SPARING = 20
 # So long after the last look they are kept fresh, and shown after the next ones were due.
 WANTED_SECONDS = 60
-# What one computation may take, on the clock.
-MOST_SECONDS = 20
+# What one computation may take, on the clock; of a processor it plays for a part of that only.
+MOST_SECONDS = 60
 
 NOTHING: tuple[None, None] = (None, None)
 

@@ -10,7 +10,7 @@ import pytest
 
 from app.simulation.durations import Model
 from app.simulation.estimates import Latest
-from app.simulation.forecast import PLAYS, Play, pack, play, plays, rows
+from app.simulation.forecast import PLAYS, Play, Spent, pack, play, plays, rows
 from app.simulation.picture import Picture
 
 MINUTE = Model.of(60, 0)
@@ -82,10 +82,25 @@ def test_what_lies_beyond_the_horizon_is_unknown() -> None:
 
 def test_a_play_that_has_no_time_left_says_how_far_it_came() -> None:
     farm = picture(job(1, 4_000))
-    [stopped] = plays(farm, deadline=0, number=1)
+    [stopped] = plays(farm, Spent(), deadline=0, number=1)
     assert stopped.reached == 0
     whole = play(farm, 0)
     assert whole.reached == 72 * 3_600
+
+
+@pytest.mark.parametrize(
+    ("processor", "clock", "spent"), [(5.0, 6.0, 5.0), (1.0, 30.0, 10.0), (0.0, 0.0, 0.0)]
+)
+def test_where_others_want_the_processor_it_has_more_of_the_clock(
+    monkeypatch: pytest.MonkeyPatch, processor: float, clock: float, spent: float
+) -> None:
+    told = Spent()
+    told._processor, told._clock = 100.0, 1_000.0
+    monkeypatch.setattr("time.process_time", lambda: 100.0 + processor)
+    monkeypatch.setattr("time.monotonic", lambda: 1_000.0 + clock)
+    found = told()
+    monkeypatch.undo()
+    assert found == spent
 
 
 def test_what_one_play_did_not_come_to_is_unknown_though_others_did() -> None:
