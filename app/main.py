@@ -38,6 +38,7 @@ from app.plan.workshop import Workshop
 from app.request_id import traced
 from app.scheduler.desk import Desk
 from app.scheduler.figures import QueueFigures
+from app.scheduler.garbage import look_seldom
 from app.scheduler.listener import listen
 from app.scheduler.reaper import reap_for_ever
 from app.scheduler.router import router as work
@@ -59,12 +60,9 @@ class Service(FastAPI):
     """The framework's app; around it the short way of agents' calls, and around that the gate."""
 
     gate: Gate
-    turns: Turns
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         scope["app"] = self
-        if scope["type"] == "http" and scope["path"].endswith("/assign"):
-            await self.turns.come()  # people do not stand in line with polls
         await traced(self.gate, scope, receive, send)
 
     async def behind_the_gate(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -84,7 +82,7 @@ def create_app(settings: Settings, url: str) -> FastAPI:
     app.state.url = url
     admin = settings.admin_token
     app.state.known = Known(None if admin is None else admin.get_secret_value())
-    app.turns = Turns()
+    app.state.turns = Turns()
     app.gate = Gate(app.behind_the_gate, settings, app.state.known)
     app.state.sessions = Sessions(settings, app.state.known, app.gate)
     app.add_middleware(BodyLimit, max_bytes=settings.max_body_bytes)
@@ -103,7 +101,7 @@ async def lifespan(app: Service) -> AsyncIterator[None]:
     """The engine, the desk, and what runs beside the requests."""
     state = app.state
     state.engine = create_engine(state.settings, state.url)
-    state.desk = Desk(state.engine, state.settings, state.known, app.turns)
+    state.desk = Desk(state.engine, state.settings, state.known)
     state.pulse = Pulse(state.engine, state.settings)
     state.simulations = Simulations(state.settings, state.url)
     state.estimates = Estimates(state.settings, state.url)
@@ -163,6 +161,7 @@ def serve() -> None:
     settings = Settings.from_environment()
     logs.configure(settings.log_format, settings.log_level)
     settings = first_token.ensured(settings)
+    look_seldom()
     # The server raises the signal again once it has shut down; the database is to be left first.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     with suppress(KeyboardInterrupt), database_url(settings) as url:

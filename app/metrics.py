@@ -21,6 +21,11 @@ ASSIGNED, NOTHING, REFUSED, FAILED = OUTCOMES = ("assigned", "nothing", "refused
 CYCLE_SECONDS = Histogram(
     "farmqueue_cycle_seconds", "Duration of a scheduling cycle, commit included", buckets=FINE
 )
+DISK_SECONDS = Histogram(
+    "farmqueue_disk_seconds",
+    "How long it took until what cycles had committed was on the disk",
+    buckets=FINE,
+)
 CYCLE_POLLS = Histogram(
     "farmqueue_cycle_polls", "New polls that a cycle served together", buckets=CALLS
 )

@@ -54,7 +54,7 @@ class Settings(BaseSettings):
     port: Annotated[int, Field(ge=0, le=65_535, description="Port to listen on")] = 8000
     root_path: Annotated[str, Field(description="Prefix that a proxy in front strips")] = ""
     pool_size: Annotated[
-        int, Field(ge=2, le=1_000, description="Database connections of one process")
+        int, Field(ge=3, le=1_000, description="Database connections of one process")
     ] = 10
     lease_seconds: Annotated[
         Seconds,

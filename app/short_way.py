@@ -23,6 +23,7 @@ from app.gate import dressed
 from app.scheduler.desk import Desk
 from app.scheduler.polls import SentAway
 from app.scheduler.schemas import AssignRequest
+from app.turns import Line, Turns
 
 _HEARTBEAT = re.compile(r"/agents/([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})/heartbeat")
 
@@ -44,10 +45,13 @@ async def short_way(
     if call is None:
         await long_way(scope, receive, dressed(scope, send))
         return
+    turns: Turns = scope["app"].state.turns
     try:
         first = await receive()
+        await turns.come(_line(scope, first))
         answering = _plain(call, first, max_bytes, receive)
         found = None if answering is None else await answering
+        await turns.leave()
     except SentAway as away:
         response = Response(status_code=204, headers=away.headers)
         await response(scope, receive, dressed(scope, send))
@@ -60,6 +64,13 @@ async def short_way(
         await long_way(scope, _again(first, receive), dressed(scope, send))
     else:
         await _send(send, found)
+
+
+def _line(scope: Scope, first: Message) -> Line:
+    """Where the call stands: whoever reports works."""
+    if not scope["path"].endswith("/assign"):
+        return Line.ALIVE
+    return Line.REPORTING if b'"results"' in first.get("body", b"") else Line.ASKING
 
 
 def _call(scope: Scope) -> Call | None:

@@ -1,47 +1,81 @@
-"""Polls take turns: after a few of them the process looks at what else has come.
+"""Calls of agents take turns: after a few of them the process looks at what else has come.
 
-When many agents ask at once, a loop that serves all of them before it looks at the database's
-answer lets the database stand idle in the middle of a cycle, time after time. With a few polls at
-a time the cycle goes on soon, and polls are served while the database works. All other calls go on
-without.
+When many agents call at once, a loop that serves all of them before it looks at the database's
+answer lets the database stand idle in the middle of a cycle, time after time. With a few calls at
+a time the cycle goes on soon, and calls are served while the database works. All that people ask
+for goes on without.
+
+Those that have their answer go first. Of those that come, the ones that report work, the signs of
+life and the ones that ask with nothing to report stand in a line each, and the lines take turns: a
+crowd that comes back all at once holds up nobody that works.
 """
 
 import asyncio
 from collections import deque
+from enum import IntEnum
 
 # A look costs some twentieth of a poll; with more at a time the database is idle for longer.
 TOGETHER = 4
 
-Line = deque[asyncio.Future[None]]
+# About what a call costs between its turn and the next thing that it waits for. Where all else that
+# came took long, so may the calls.
+CALL_SECONDS = 0.000_1
+
+
+class Line(IntEnum):
+    """Where a call stands."""
+
+    REPORTING = 0
+    ALIVE = 1
+    ASKING = 2
 
 
 class Turns:
     """Each time that the event loop comes round a few go on: who leaves, before who comes."""
 
     def __init__(self) -> None:
-        self._coming: Line = deque()
-        self._leaving: Line = deque()
+        self._leaving: deque[asyncio.Future[None]] = deque()
+        self._coming: list[deque[asyncio.Future[None]]] = [deque() for _ in Line]
+        self._next = 0
+        self._standing = 0
+        self._moved = 0.0
 
-    async def come(self) -> None:
-        """Wait for the turn of a poll that came."""
-        await self._stand_in(self._coming)
+    async def come(self, line: Line) -> None:
+        """Wait for the turn of a call that came."""
+        await self._stand_in(self._coming[line])
 
     async def leave(self) -> None:
-        """Wait for the turn of a poll that has its answer."""
+        """Wait for the turn of a call that has its answer."""
         await self._stand_in(self._leaving)
 
-    async def _stand_in(self, line: Line) -> None:
+    async def _stand_in(self, line: deque[asyncio.Future[None]]) -> None:
         loop = asyncio.get_running_loop()
         turn = loop.create_future()
-        if not self._coming and not self._leaving:
+        if not self._standing:
+            self._moved = loop.time()
             loop.call_soon(self._move_up, loop)
+        self._standing += 1
         line.append(turn)
         await turn
 
     def _move_up(self, loop: asyncio.AbstractEventLoop) -> None:
-        for _ in range(min(TOGETHER, len(self._leaving) + len(self._coming))):
-            turn = (self._leaving or self._coming).popleft()
+        now = loop.time()
+        few = max(TOGETHER, int((now - self._moved) / CALL_SECONDS))
+        self._moved = now
+        for _ in range(min(few, self._standing)):
+            self._standing -= 1
+            turn = self._first_line().popleft()
             if not turn.done():  # whose caller went away
                 turn.set_result(None)
-        if self._coming or self._leaving:
+        if self._standing:
             loop.call_soon(self._move_up, loop)
+
+    def _first_line(self) -> deque[asyncio.Future[None]]:
+        """Whose turn it is; somebody stands there."""
+        if self._leaving:
+            return self._leaving
+        while True:
+            line = self._coming[self._next]
+            self._next = (self._next + 1) % len(self._coming)
+            if line:
+                return line

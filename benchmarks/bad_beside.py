@@ -2,14 +2,13 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from http import HTTPStatus
-from itertools import count
 from time import perf_counter
 
 from benchmarks.agents import Agents
 from benchmarks.client import CONNECTING_AT_ONCE, Caller
+from benchmarks.crowd import come_back
 from benchmarks.farm import add_agents
 
 CLAIMING = 1_000
@@ -61,32 +60,12 @@ async def all_return(beside: Beside) -> AsyncIterator[Happening]:
     """10,000 agents come back in one second: a heartbeat and a poll of each. None fits a job."""
     agent_ids = await add_agents(beside.database, RETURNING, cpus=0)
 
-    async def come_back(place: int) -> int:
-        await asyncio.sleep(place / RETURNING)
-        caller = Caller(beside.url, place)
-        path = f"/agents/{agent_ids[place]}/heartbeat"
-        refused = await _persist(caller, path, {})
-        refused += await _persist(caller, "/assign", {"agent_id": agent_ids[place]})
-        caller.close()
-        return refused
-
     async def happen(_seconds: float) -> None:
-        asked = perf_counter()
-        refused = await asyncio.gather(*map(come_back, range(RETURNING)))
-        beside.tell("all answered after, ms", (perf_counter() - asked) * 1_000)
-        beside.tell("calls refused and repeated", sum(refused))
+        told = await come_back(beside.url, agent_ids)
+        beside.tell("all answered after, ms", told.seconds * 1_000)
+        beside.tell("calls refused and repeated", told.refused)
 
     yield happen
-
-
-async def _persist(caller: Caller, path: str, body: object) -> int:
-    """Call until it succeeds, as agents do; how often it was refused or cut off."""
-    for refused in count():
-        with suppress(OSError):
-            if (await caller.call("POST", path, body)).status < HTTPStatus.BAD_REQUEST:
-                return refused
-        await asyncio.sleep(1)
-    raise AssertionError("there is no end to counting")
 
 
 @asynccontextmanager

@@ -1,11 +1,12 @@
-"""Polls take turns, a few each time that the event loop comes round."""
+"""Calls of agents take turns, a few each time that the event loop comes round."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 
 import pytest
 
-from app.turns import TOGETHER, Turns
+from app.turns import CALL_SECONDS, TOGETHER, Line, Turns
 from tests.farm import Farm
 
 
@@ -31,14 +32,15 @@ async def clock() -> AsyncIterator[Clock]:
     clock.stop()
 
 
-async def taken(turns: Turns, clock: Clock) -> int:
-    await turns.come()
+async def taken(turns: Turns, clock: Clock, line: Line = Line.ASKING) -> int:
+    await turns.come(line)
     return clock.rounds
 
 
 async def test_of_calls_that_come_together_each_round_of_the_loop_serves_a_few_in_their_order(
-    clock: Clock,
+    clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("app.turns.CALL_SECONDS", 60)
     turns = Turns()
     rounds = await asyncio.gather(*(taken(turns, clock) for _ in range(2 * TOGETHER + 1)))
     began = rounds[0]
@@ -59,7 +61,10 @@ async def test_after_a_lull_the_line_moves_again(clock: Clock) -> None:
     assert await taken(turns, clock) < await taken(turns, clock)
 
 
-async def test_who_has_its_answer_goes_before_all_that_come(clock: Clock) -> None:
+async def test_who_has_its_answer_goes_before_all_that_come(
+    clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.turns.CALL_SECONDS", 60)
     turns = Turns()
     coming = [asyncio.create_task(taken(turns, clock)) for _ in range(2 * TOGETHER)]
     await asyncio.sleep(0)
@@ -69,19 +74,52 @@ async def test_who_has_its_answer_goes_before_all_that_come(clock: Clock) -> Non
     await asyncio.gather(*coming)
 
 
+async def test_a_crowd_that_asks_holds_up_nobody_that_works(
+    clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.turns.CALL_SECONDS", 60)  # however slow this machine is
+    turns = Turns()
+    crowd = [asyncio.create_task(taken(turns, clock)) for _ in range(20 * TOGETHER)]
+    await asyncio.sleep(0)
+    working = [taken(turns, clock, line) for line in (Line.REPORTING, Line.ALIVE)]
+    await asyncio.wait_for(asyncio.gather(*working), 5)
+    assert sum(call.done() for call in crowd) <= 4 * TOGETHER
+    await asyncio.gather(*crowd)
+
+
+async def test_no_line_stands_still_while_another_is_long(clock: Clock) -> None:
+    turns = Turns()
+    lines = [line for line in Line for _ in range(4 * TOGETHER)]
+    calls = [asyncio.create_task(taken(turns, clock, line)) for line in lines]
+    while not any(call.done() for call in calls):
+        await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    gone = {line for line, call in zip(lines, calls, strict=True) if call.done()}
+    assert gone == set(Line)
+    await asyncio.gather(*calls)
+
+
+async def test_where_all_else_takes_long_more_calls_go_on_at_a_time(clock: Clock) -> None:
+    turns = Turns()
+    calls = [asyncio.create_task(taken(turns, clock)) for _ in range(20 * TOGETHER)]
+    await asyncio.sleep(0)
+    time.sleep(20 * TOGETHER * CALL_SECONDS)  # noqa: ASYNC251  # as a long step of the loop does
+    rounds = await asyncio.gather(*calls)
+    assert rounds[-1] - rounds[0] <= 2
+
+
 async def test_people_do_not_stand_in_line_with_polls(
     farm: Farm, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await farm.agent("a0")
     turn = asyncio.Event()
 
-    async def wait(_: Turns) -> None:
+    async def wait(_: Turns, __: Line) -> None:
         await turn.wait()
 
     monkeypatch.setattr(Turns, "come", wait)
     poll = asyncio.create_task(farm.assign("a0"))
     assert (await farm.get("/jobs"))["items"] == []
-    await farm.heartbeat("a0")
     assert not poll.done()
     turn.set()
     assert await poll is None

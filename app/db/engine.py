@@ -1,6 +1,7 @@
 """Connections: one request, one transaction."""
 
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from typing import Annotated
 
 import asyncpg
@@ -65,6 +66,16 @@ def create_engine(settings: Settings, url: str) -> AsyncEngine:
 async def driver_of(connection: AsyncConnection) -> asyncpg.Connection:
     """The driver's connection below, for statements that every agent waits for."""
     return (await connection.get_raw_connection()).driver_connection
+
+
+async def drop(connection: AsyncConnection) -> None:
+    """Be rid of a connection that may be dead: such a one would not answer to a goodbye."""
+    with suppress(Exception):
+        (await driver_of(connection)).terminate()
+    with suppress(Exception):
+        await connection.invalidate()
+    with suppress(Exception):
+        await connection.close()
 
 
 async def lock_farm(connection: AsyncConnection) -> None:

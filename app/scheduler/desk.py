@@ -1,9 +1,9 @@
 """The desk: where polls of this process wait, and the one loop that serves them in cycles."""
 
 import asyncio
-from contextlib import suppress
+from collections import deque
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from itertools import chain
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -14,11 +14,12 @@ from starlette.types import Receive
 
 from app import metrics
 from app.caller import Caller, token_ended
-from app.db.engine import driver_of
+from app.db.engine import driver_of, drop
 from app.db.failures import clashed, first_line
 from app.errors import Unavailable
 from app.scheduler import epoch, store
 from app.scheduler.cycle import Cycles, Report, Round
+from app.scheduler.disk import Disk
 from app.scheduler.feed import Outdated
 from app.scheduler.garbage import collect_former
 from app.scheduler.kept import KeptFarm
@@ -26,34 +27,42 @@ from app.scheduler.polls import Poll, Reported, SentAway, give, name_agent
 from app.scheduler.schemas import Assignment, AssignmentStatus, AssignRequest
 from app.settings import Settings
 from app.tokens.known import Known
-from app.turns import Turns
 
 log = structlog.get_logger()
 
 RETRY_SECONDS = 1
-CROWD = 64  # polls that come with nothing to report, in one cycle, where fewer report
+CROWD = 32  # polls that come with nothing to report, in one cycle, where fewer report
+CROWD_ALONE = 256  # where none reports
 
 
 @dataclass(slots=True, eq=False)
 class Desk:
-    """Polls and reports of one process. One database connection serves them all."""
+    """Polls and reports of one process. One database connection serves them all.
+
+    The next cycle begins while what the last one wrote is on its way to the disk; its answers go
+    out once it is there.
+    """
 
     engine: AsyncEngine
     settings: Settings
     known: Known
-    turns: Turns = field(default_factory=Turns)
     name: str = field(default_factory=lambda: uuid4().hex)
     rounds: int = 0  # begun and over: something may have changed in each
-    _asked: list[Poll] = field(default_factory=list)
+    _reporting: list[Poll] = field(default_factory=list)
+    _asking: deque[Poll] = field(default_factory=deque)
     _reported: list[Reported] = field(default_factory=list)
     _waiting: dict[UUID, Poll] = field(default_factory=dict)
     _looking: list[asyncio.Future[KeptFarm]] = field(default_factory=list)
     _stirred: bool = True
     _bell: asyncio.Event = field(default_factory=asyncio.Event)
     _closing: bool = False
+    _disk: Disk = field(init=False)
     _connection: AsyncConnection | None = None
     _cycles: Cycles | None = None
     _former: bool = False
+
+    def __post_init__(self) -> None:
+        self._disk = Disk(self.engine, self.settings.silent_seconds)
 
     async def ask(
         self, request: AssignRequest, caller: Caller, receive: Receive
@@ -65,14 +74,12 @@ class Desk:
         """
         name_agent(request, caller)
         poll = Poll(request, caller, receive)
-        self._asked.append(poll)
+        (self._reporting if request.results else self._asking).append(poll)
         self._bell.set()
         try:
-            answer = await poll.answer
+            return await poll.answer
         finally:
             self._forget(poll)
-        await self.turns.leave()
-        return answer
 
     async def tell(self, report: Report) -> AssignmentStatus:
         """Have a report counted."""
@@ -115,6 +122,7 @@ class Desk:
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._fall_back())
+                group.create_task(self._disk.run())
                 while True:
                     await self._bell.wait()
                     self._bell.clear()
@@ -151,9 +159,8 @@ class Desk:
         if failed is not None:
             self._fail(asked, [*(one.answer for one in reported), *looking], failed)
             return
-        self._give(asked, reported, this)
+        self._settle(asked, reported, this, began)
         self._show(looking)
-        self._measure(asked, this, began)
 
     def _refuse_ended(self) -> None:
         """Those that wait with a token that was revoked meanwhile wait no more."""
@@ -196,6 +203,7 @@ class Desk:
     async def _try(self, this: Round) -> Exception | None:
         try:
             cycles = await self._ready()
+            await self._disk.ready()
             async with asyncio.timeout(self.settings.silent_seconds):
                 await cycles.run(await self._driver(), this)
         except Exception as failed:  # noqa: BLE001  # whatever it is, polls must be answered
@@ -244,27 +252,40 @@ class Desk:
 
     async def _hang_up(self) -> None:
         connection, self._connection = self._connection, None
-        if connection is None:
-            return
-        with suppress(Exception):
-            (await driver_of(connection)).terminate()  # a dead one would not answer to a goodbye
-        with suppress(Exception):
-            await connection.invalidate()
-        with suppress(Exception):
-            await connection.close()
+        if connection is not None:
+            await drop(connection)
 
-    def _give(self, asked: list[Poll], reported: list[Reported], this: Round) -> None:
+    def _settle(
+        self, asked: list[Poll], reported: list[Reported], this: Round, began: float
+    ) -> None:
+        """Those that got nothing wait on; what the others get is theirs once it is on the disk."""
+        disk = self._disk.reached()
+        outcomes: list[tuple[asyncio.Future[Any], object]] = []
         for agent_id, outcome in this.over.items():
-            if agent_id in self._waiting:
-                self._waiting[agent_id].give(outcome)
+            if poll := self._waiting.get(agent_id):
+                self._forget(poll)
+                outcomes.append((poll.answer, outcome))
         for poll in asked:
             outcome = this.outcomes[poll.request.agent_id]
             if outcome is None and self._may_wait(poll):
-                self._wait(poll)
+                self._wait(poll, disk)
             else:
-                poll.give(outcome)
-        for one, status in zip(reported, this.statuses, strict=True):
-            give(one.answer, status)
+                outcomes.append((poll.answer, outcome))
+        outcomes += [
+            (one.answer, status) for one, status in zip(reported, this.statuses, strict=True)
+        ]
+
+        def give_all(disk: asyncio.Future[None]) -> None:
+            failed = disk.exception()
+            if isinstance(failed, Exception):
+                log.warning("disk_failed", polls=len(asked), error=first_line(failed))
+                self._fail(asked, [answer for answer, _ in outcomes], failed)
+                return
+            for answer, outcome in outcomes:
+                give(answer, outcome)
+            self._measure(asked, this, began)
+
+        disk.add_done_callback(give_all)
 
     def _measure(self, asked: list[Poll], this: Round, began: float) -> None:
         """How long polls were in hand: since they came, or since the round began if they waited."""
@@ -296,19 +317,12 @@ class Desk:
         So a crowd that comes at once slows those that work by no more than half. A second poll of
         the same agent comes in the next cycle.
         """
-        asked = [poll for poll in self._asked if not poll.answer.done()]
-        reporting = [poll for poll in asked if poll.request.results]
-        room = max(CROWD, len(reporting))
         taken: dict[UUID, Poll] = {}
-        later: list[Poll] = []
-        for poll in chain(reporting, (poll for poll in asked if not poll.request.results)):
-            full = len(taken) >= len(reporting) + room
-            if full or poll.request.agent_id in taken:
-                later.append(poll)
-            else:
-                taken[poll.request.agent_id] = poll
-        self._asked = later
-        if later:
+        self._reporting = _take(self._reporting, taken)
+        room = max(CROWD, len(taken)) if taken else CROWD_ALONE
+        some = [self._asking.popleft() for _ in range(min(room, len(self._asking)))]
+        self._asking.extendleft(reversed(_take(some, taken)))
+        if self._reporting or self._asking:
             self._bell.set()
         for agent_id in taken:
             if before := self._waiting.pop(agent_id, None):
@@ -323,8 +337,9 @@ class Desk:
         left = poll.deadline - asyncio.get_running_loop().time()
         return left > 0 and not self._closing and not poll.answer.done()
 
-    def _wait(self, poll: Poll) -> None:
+    def _wait(self, poll: Poll, disk: asyncio.Future[None]) -> None:
         self._waiting[poll.request.agent_id] = poll
+        poll.disk = disk
         # It waits on with what it reported counted: nothing of it is kept.
         poll.request = poll.request.model_copy(update={"results": []})
         loop = asyncio.get_running_loop()
@@ -348,3 +363,14 @@ class Desk:
             poll.watch.cancel()
         if self._waiting.get(poll.request.agent_id) is poll:
             del self._waiting[poll.request.agent_id]
+
+
+def _take(polls: Iterable[Poll], taken: dict[UUID, Poll]) -> list[Poll]:
+    """Take these, unless their client is gone; those of agents that have one already are left."""
+    left: list[Poll] = []
+    for poll in polls:
+        if poll.request.agent_id in taken:
+            left.append(poll)
+        elif not poll.answer.done():
+            taken[poll.request.agent_id] = poll
+    return left

@@ -32,6 +32,7 @@ class Poll:
         default_factory=lambda: asyncio.get_running_loop().create_future()
     )
     came: float = field(default_factory=lambda: asyncio.get_running_loop().time())
+    disk: asyncio.Future[None] | None = None  # done once all that it reported is there
     alarm: asyncio.TimerHandle | None = None
     watch: asyncio.Task[None] | None = None
 
@@ -40,7 +41,11 @@ class Poll:
         return self.came + self.request.wait
 
     def give(self, outcome: Outcome | SentAway) -> None:
-        give(self.answer, outcome)
+        """Let it have this, but no earlier than what it reported is kept."""
+        if self.disk is None or self.disk.done():
+            give(self.answer, outcome)
+        else:
+            self.disk.add_done_callback(lambda _: give(self.answer, outcome))
 
 
 @dataclass(slots=True, eq=False)

@@ -169,7 +169,7 @@ async def test_a_job_that_comes_while_a_cycle_reads_does_no_harm(
             await farm.finish("a0")
 
 
-async def test_waiting_polls_hold_no_database_connection_but_the_one_of_their_desk(
+async def test_waiting_polls_hold_no_database_connection_but_the_two_of_their_desk(
     farm: Farm, app: FastAPI
 ) -> None:
     pool = app.state.settings.pool_size
@@ -178,7 +178,7 @@ async def test_waiting_polls_hold_no_database_connection_but_the_one_of_their_de
         await farm.agent(f"a{number}")
         polls.append(asyncio.create_task(farm.ask(f"a{number}", wait=60)))
     await held_open(app, len(polls))
-    assert app.state.engine.pool.checkedout() == 1
+    assert app.state.engine.pool.checkedout() == 2
     app.state.desk.close()
     assert {(await poll).status_code for poll in polls} == {204}
 
@@ -196,7 +196,7 @@ async def test_a_client_that_hangs_up_leaves_no_poll_and_no_connection(
     assert app.state.desk.waiting == 0
     await farm.job("shot")
     assert (await farm.see_job("shot"))["assigned_agents"] == 0
-    assert app.state.engine.pool.checkedout() == 1
+    assert app.state.engine.pool.checkedout() == 2
 
 
 async def test_a_desk_that_closes_answers_all_and_lets_nobody_wait(

@@ -302,7 +302,8 @@ async def test_a_crowd_that_comes_at_once_is_served_in_parts_those_that_report_f
     farm: Farm, app: FastAPI, database: str, rounds: list[list[Any]]
 ) -> None:
     await farm.job("shot", tasks=1_000)
-    await farm.agent("works")
+    for hostname in ("first", "works"):
+        await farm.agent(hostname)
     await farm.assign("works")
     crowd = [f"a{number}" for number in range(2 * CROWD + 1)]
     for hostname in crowd:
@@ -316,12 +317,14 @@ async def test_a_crowd_that_comes_at_once_is_served_in_parts_those_that_report_f
     psql = await asyncpg.connect(database.replace("+asyncpg", ""))
     async with psql.transaction():  # until all have come
         await psql.execute(f"SELECT pg_advisory_xact_lock({FARM_LOCK})")
-        polls = [asyncio.create_task(call) for call in calls]
-        while len(app.state.desk._asked) + sum(map(len, rounds)) < len(polls):
+        polls = [asyncio.create_task(farm.assign("first"))]
+        while not rounds:
+            await asyncio.sleep(0.01)
+        polls += [asyncio.create_task(call) for call in calls]
+        desk = app.state.desk
+        while len(desk._asking) + len(desk._reporting) < len(calls):
             await asyncio.sleep(0.01)
     await psql.close()
     assert None not in await asyncio.gather(*polls)
-    sizes = [len(asked) for asked in rounds]
-    assert max(sizes) <= CROWD + 1
-    first_report = next(n for n, asked in enumerate(rounds) if any(poll.results for poll in asked))
-    assert first_report == 1  # the first cycle began before it came
+    assert [len(asked) for asked in rounds] == [1, CROWD + 1, CROWD + 1]
+    assert [any(poll.results for poll in asked) for asked in rounds] == [False, True, False]

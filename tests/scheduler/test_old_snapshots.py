@@ -124,7 +124,9 @@ async def test_a_release_touches_what_it_ends_and_no_other_assignment(
     values = {"because": "released", "caller": "test", "most_lost": None, "assignment_ids": [1]}
     explained = text(f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {ending.TAKE_BACK.text}")
     async with app.state.engine.connect() as connection:
-        found = await connection.scalar(
-            explained, values | {"agent_ids": [agent_id], "job_ids": [farm.jobs["shot"]]}
-        )
+        for _ in range(2):  # the first one looks up as well what tables there are
+            found = await connection.scalar(
+                explained, values | {"agent_ids": [agent_id], "job_ids": [farm.jobs["shot"]]}
+            )
+            await connection.rollback()
     assert written(found[0]["Plan"]) <= FEW

@@ -1,0 +1,180 @@
+"""What agents are told is on the disk by then; where nobody can tell, they have to ask again."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import asyncpg
+import pytest
+from fastapi import FastAPI
+
+from app.db.driver import connect
+from app.db.engine import driver_of
+from app.scheduler import disk
+from app.settings import Settings
+from tests.farm import Farm
+from tests.held import held_open
+from tests.scheduler.kept_looks import all_equal, watching
+
+SLOW = 0.7  # seconds; an answer that does not wait is there long before
+
+# Waits as a slow disk would, then logs.
+WAIT = f"SELECT pg_sleep({SLOW}); SELECT pg_logical_emit_message(true, 'farmqueue', '')"
+
+
+@pytest.fixture
+def settings() -> Settings:
+    return Settings(fallback_poll_seconds=3600, reap_seconds=3600, lease_seconds=3600)
+
+
+@pytest.fixture
+def slow_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(disk, "_LOG", WAIT)
+
+
+@pytest.fixture
+async def other(database: str) -> AsyncIterator[asyncpg.Connection]:
+    connection = await connect(database)
+    yield connection
+    await connection.close()
+
+
+async def one_task(farm: Farm) -> None:
+    await farm.agent("a0")
+    await farm.job("shot")
+
+
+async def held_in_the_database(other: asyncpg.Connection) -> bool:
+    """Whether the assignment is committed."""
+    return bool(await other.fetchval("SELECT EXISTS (SELECT FROM assignments)"))
+
+
+async def committed(other: asyncpg.Connection) -> None:
+    while not await held_in_the_database(other):
+        await asyncio.sleep(0.01)
+
+
+async def cut_the_disk(app: FastAPI, other: asyncpg.Connection) -> None:
+    connection = await driver_of(app.state.desk._disk._connection)
+    await other.execute("SELECT pg_terminate_backend($1)", connection.get_server_pid())
+
+
+@pytest.mark.usefixtures("slow_disk")
+async def test_work_is_told_of_once_it_is_on_the_disk(
+    farm: Farm, other: asyncpg.Connection
+) -> None:
+    await one_task(farm)
+    poll = asyncio.create_task(farm.gets("a0"))
+    await committed(other)
+    assert not poll.done()
+    assert await poll == "shot"
+
+
+@pytest.mark.usefixtures("slow_disk")
+async def test_a_cycle_gives_work_while_the_last_one_is_on_its_way_to_the_disk(
+    farm: Farm, other: asyncpg.Connection
+) -> None:
+    await farm.job("shot", tasks=2)
+    for name in ("a0", "a1"):
+        await farm.agent(name)
+    first = asyncio.create_task(farm.gets("a0"))
+    await committed(other)
+    second = asyncio.create_task(farm.gets("a1"))
+    while await other.fetchval("SELECT count(*) FROM assignments") < 2:
+        assert not first.done()
+        await asyncio.sleep(0.01)
+    assert {await first, await second} == {"shot"}
+
+
+async def test_a_poll_that_waits_is_not_sent_away_before_what_it_reported_is_on_the_disk(
+    farm: Farm, app: FastAPI, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await one_task(farm)
+    held = await farm.assign("a0")
+    assert held is not None
+    monkeypatch.setattr(disk, "_LOG", WAIT)
+    results = [{"task_id": held["tasks"][0]["id"], "state": "done"}]
+    poll = asyncio.create_task(farm.ask("a0", wait=60, results=results))
+    await held_open(app, 1)
+    app.state.desk.close()
+    await asyncio.sleep(SLOW / 10)
+    assert not poll.done()
+    assert (await poll).status_code == 204
+
+
+@pytest.mark.usefixtures("slow_disk")
+async def test_who_cannot_be_told_that_it_is_kept_asks_again_and_has_it(
+    farm: Farm, app: FastAPI, other: asyncpg.Connection, database: str
+) -> None:
+    await one_task(farm)
+    poll = asyncio.create_task(farm.ask("a0"))
+    await committed(other)
+    await cut_the_disk(app, other)
+    answer = await poll
+    assert (answer.status_code, "retry-after" in answer.headers) == (503, True), answer.text
+    assert await farm.gets("a0") == "shot"
+    async with watching(database) as witness:
+        await all_equal(farm.client, app, witness)
+
+
+async def test_a_poll_that_waits_hears_that_its_report_may_be_lost(
+    farm: Farm, app: FastAPI, other: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await one_task(farm)
+    held = await farm.assign("a0")
+    assert held is not None
+    monkeypatch.setattr(disk, "_LOG", WAIT)
+    results = [{"task_id": held["tasks"][0]["id"], "state": "done"}]
+    poll = asyncio.create_task(farm.ask("a0", wait=60, results=results))
+    await held_open(app, 1)
+    await cut_the_disk(app, other)
+    assert (await poll).status_code == 503
+    assert app.state.desk.waiting == 0
+
+
+async def test_only_a_connection_that_was_open_before_can_tell(
+    farm: Farm, app: FastAPI, other: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One round is on its way when the connection is cut, the next one was committed meanwhile."""
+    for name in ("a0", "a1"):
+        await farm.agent(name)
+        assert await farm.gets(name) is None
+    await farm.job("shot", tasks=2)
+    monkeypatch.setattr(disk, "_LOG", WAIT)
+    polls: list[asyncio.Task[Any]] = []
+    for place, name in enumerate(("a0", "a1")):
+        polls.append(asyncio.create_task(farm.ask(name)))
+        while await other.fetchval("SELECT count(*) FROM assignments") <= place:
+            await asyncio.sleep(0.01)
+    await cut_the_disk(app, other)
+    assert {(await poll).status_code for poll in polls} == {503}
+
+
+async def test_a_connection_that_was_lost_while_nobody_asked_fails_nobody(
+    farm: Farm, app: FastAPI, other: asyncpg.Connection
+) -> None:
+    await farm.agent("a0")
+    assert await farm.gets("a0") is None
+    await farm.job("shot")
+    await cut_the_disk(app, other)
+    while not (await driver_of(app.state.desk._disk._connection)).is_closed():
+        await asyncio.sleep(0.01)
+    assert await farm.gets("a0") == "shot"
+
+
+async def how_it_commits(connection: asyncpg.Connection) -> tuple[str, str]:
+    """What `synchronous_commit` is, and who set it."""
+    setting = "SELECT setting, source FROM pg_settings WHERE name = 'synchronous_commit'"
+    found = await connection.fetchrow(setting)
+    return found["setting"], found["source"]
+
+
+async def test_only_cycles_do_not_wait_for_the_disk_themselves(farm: Farm, app: FastAPI) -> None:
+    """All else, a submission for one, commits as the server is set up, and so does the wait."""
+    await farm.agent("a0")
+    await farm.ask("a0")
+    desk = app.state.desk
+    assert await how_it_commits(await driver_of(desk._connection)) == ("off", "session")
+    assert (await how_it_commits(await driver_of(desk._disk._connection)))[1] != "session"
+    async with app.state.engine.connect() as connection:
+        assert (await how_it_commits(await driver_of(connection)))[1] != "session"
