@@ -1,8 +1,6 @@
 """The desk: where polls of this process wait, and the one loop that serves them in cycles."""
 
 import asyncio
-from collections import deque
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID, uuid4
@@ -18,6 +16,7 @@ from app.db.engine import driver_of, drop
 from app.db.failures import clashed, first_line
 from app.errors import Unavailable
 from app.scheduler import epoch, store
+from app.scheduler.arrivals import Arrivals
 from app.scheduler.cycle import Cycles, Report, Round
 from app.scheduler.disk import Disk
 from app.scheduler.feed import Outdated
@@ -31,8 +30,6 @@ from app.tokens.known import Known
 log = structlog.get_logger()
 
 RETRY_SECONDS = 1
-CROWD = 32  # polls that come with nothing to report, in one cycle, where fewer report
-CROWD_ALONE = 256  # where none reports
 
 
 @dataclass(slots=True, eq=False)
@@ -48,8 +45,7 @@ class Desk:
     known: Known
     name: str = field(default_factory=lambda: uuid4().hex)
     rounds: int = 0  # begun and over: something may have changed in each
-    _reporting: list[Poll] = field(default_factory=list)
-    _asking: deque[Poll] = field(default_factory=deque)
+    _arrivals: Arrivals = field(default_factory=Arrivals)
     _reported: list[Reported] = field(default_factory=list)
     _waiting: dict[UUID, Poll] = field(default_factory=dict)
     _looking: list[asyncio.Future[KeptFarm]] = field(default_factory=list)
@@ -74,7 +70,7 @@ class Desk:
         """
         name_agent(request, caller)
         poll = Poll(request, caller, receive)
-        (self._reporting if request.results else self._asking).append(poll)
+        self._arrivals.add(poll)
         self._bell.set()
         try:
             return await poll.answer
@@ -312,21 +308,13 @@ class Desk:
             give(one, self.kept or Unavailable("the farm cannot be read just now: try again"))
 
     def _take_asked(self) -> list[Poll]:
-        """New polls, one an agent: all that report, and as many of those that come with nothing.
-
-        So a crowd that comes at once slows those that work by no more than half. A second poll of
-        the same agent comes in the next cycle.
-        """
-        taken: dict[UUID, Poll] = {}
-        self._reporting = _take(self._reporting, taken)
-        room = max(CROWD, len(taken)) if taken else CROWD_ALONE
-        some = [self._asking.popleft() for _ in range(min(room, len(self._asking)))]
-        self._asking.extendleft(reversed(_take(some, taken)))
-        if self._reporting or self._asking:
+        """New polls; an older one of an agent that asks anew is over."""
+        taken = self._arrivals.take()
+        if self._arrivals:
             self._bell.set()
         for agent_id in taken:
             if before := self._waiting.pop(agent_id, None):
-                before.give(None)  # the agent asks anew; its older poll is over
+                before.give(None)
         return list(taken.values())
 
     def _take_reported(self) -> list[Reported]:
@@ -363,14 +351,3 @@ class Desk:
             poll.watch.cancel()
         if self._waiting.get(poll.request.agent_id) is poll:
             del self._waiting[poll.request.agent_id]
-
-
-def _take(polls: Iterable[Poll], taken: dict[UUID, Poll]) -> list[Poll]:
-    """Take these, unless their client is gone; those of agents that have one already are left."""
-    left: list[Poll] = []
-    for poll in polls:
-        if poll.request.agent_id in taken:
-            left.append(poll)
-        elif not poll.answer.done():
-            taken[poll.request.agent_id] = poll
-    return left

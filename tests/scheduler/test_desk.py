@@ -10,8 +10,8 @@ from fastapi import FastAPI
 from app.db.driver import FARM_LOCK
 from app.policy.kinds import SPARE
 from app.policy.pick import pick
+from app.scheduler.arrivals import CROWD
 from app.scheduler.cycle import Cycles, Report, Round
-from app.scheduler.desk import CROWD
 from app.scheduler.schemas import Result
 from tests.farm import Farm
 from tests.held import held_open
@@ -321,8 +321,7 @@ async def test_a_crowd_that_comes_at_once_is_served_in_parts_those_that_report_f
         while not rounds:
             await asyncio.sleep(0.01)
         polls += [asyncio.create_task(call) for call in calls]
-        desk = app.state.desk
-        while len(desk._asking) + len(desk._reporting) < len(calls):
+        while len(app.state.desk._arrivals) < len(calls):
             await asyncio.sleep(0.01)
     await psql.close()
     assert None not in await asyncio.gather(*polls)
