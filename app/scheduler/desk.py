@@ -135,7 +135,9 @@ class Desk:
     async def _serve(self) -> None:
         """One round: of what came, and of those that wait where that may be work for them."""
         self.rounds += 1  # and once more when all that it changes is there
-        asked, reported = self._take_asked(), self._take_reported()
+        asked = self._take_asked()
+        reported = [one for one in self._reported if not one.answer.done()]
+        self._reported = []
         looking, self._looking = self._looking, []
         stirred, self._stirred = self._stirred, False
         if not asked and not reported and not (stirred and await self._refreshed()):
@@ -267,9 +269,7 @@ class Desk:
                 self._wait(poll, disk)
             else:
                 outcomes.append((poll.answer, outcome))
-        outcomes += [
-            (one.answer, status) for one, status in zip(reported, this.statuses, strict=True)
-        ]
+        outcomes += zip((one.answer for one in reported), this.statuses, strict=True)
 
         def give_all(disk: asyncio.Future[None]) -> None:
             failed = disk.exception()
@@ -316,10 +316,6 @@ class Desk:
             if before := self._waiting.pop(agent_id, None):
                 before.give(None)
         return list(taken.values())
-
-    def _take_reported(self) -> list[Reported]:
-        taken, self._reported = self._reported, []
-        return [one for one in taken if not one.answer.done()]
 
     def _may_wait(self, poll: Poll) -> bool:
         left = poll.deadline - asyncio.get_running_loop().time()
