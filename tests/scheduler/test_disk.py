@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import asyncpg
+import httpx
 import pytest
 from fastapi import FastAPI
 
@@ -59,6 +60,20 @@ async def cut_the_disk(app: FastAPI, other: asyncpg.Connection) -> None:
     await other.execute("SELECT pg_terminate_backend($1)", connection.get_server_pid())
 
 
+async def reports_and_waits(
+    farm: Farm, app: FastAPI, monkeypatch: pytest.MonkeyPatch
+) -> asyncio.Task[httpx.Response]:
+    """A poll that is held open; what it reported is committed, and not on the disk yet."""
+    await one_task(farm)
+    held = await farm.assign("a0")
+    assert held is not None
+    monkeypatch.setattr(disk, "_LOG", WAIT)
+    results = [{"task_id": held["tasks"][0]["id"], "state": "done"}]
+    poll = asyncio.create_task(farm.ask("a0", wait=60, results=results))
+    await held_open(app, 1)
+    return poll
+
+
 @pytest.mark.usefixtures("slow_disk")
 async def test_work_is_told_of_once_it_is_on_the_disk(
     farm: Farm, other: asyncpg.Connection
@@ -89,13 +104,7 @@ async def test_a_cycle_gives_work_while_the_last_one_is_on_its_way_to_the_disk(
 async def test_a_poll_that_waits_is_not_sent_away_before_what_it_reported_is_on_the_disk(
     farm: Farm, app: FastAPI, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    await one_task(farm)
-    held = await farm.assign("a0")
-    assert held is not None
-    monkeypatch.setattr(disk, "_LOG", WAIT)
-    results = [{"task_id": held["tasks"][0]["id"], "state": "done"}]
-    poll = asyncio.create_task(farm.ask("a0", wait=60, results=results))
-    await held_open(app, 1)
+    poll = await reports_and_waits(farm, app, monkeypatch)
     app.state.desk.close()
     await asyncio.sleep(SLOW / 10)
     assert not poll.done()
@@ -120,13 +129,7 @@ async def test_who_cannot_be_told_that_it_is_kept_asks_again_and_has_it(
 async def test_a_poll_that_waits_hears_that_its_report_may_be_lost(
     farm: Farm, app: FastAPI, other: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    await one_task(farm)
-    held = await farm.assign("a0")
-    assert held is not None
-    monkeypatch.setattr(disk, "_LOG", WAIT)
-    results = [{"task_id": held["tasks"][0]["id"], "state": "done"}]
-    poll = asyncio.create_task(farm.ask("a0", wait=60, results=results))
-    await held_open(app, 1)
+    poll = await reports_and_waits(farm, app, monkeypatch)
     await cut_the_disk(app, other)
     assert (await poll).status_code == 503
     assert app.state.desk.waiting == 0
