@@ -10,13 +10,15 @@ import pytest
 from fastapi import FastAPI
 
 from app.db.driver import connect
-from app.db.engine import driver_of
+from app.db.engine import driver_of, drop
 from app.scheduler import disk
+from app.scheduler.disk import Disk
 from app.settings import Settings
 from tests.farm import Farm
 from tests.held import held_open
 from tests.scheduler.kept_looks import all_equal, watching
 
+SILENT = 20
 SLOW = 0.7  # seconds; an answer that does not wait is there long before
 
 # Waits as a slow disk would, then logs.
@@ -151,6 +153,28 @@ async def test_only_a_connection_that_was_open_before_can_tell(
             await asyncio.sleep(0.01)
     await cut_the_disk(app, other)
     assert {(await poll).status_code for poll in polls} == {503}
+
+
+async def test_a_connection_that_is_opened_later_tells_nothing_of_what_was_committed_before(
+    app: FastAPI, other: asyncpg.Connection
+) -> None:
+    """It may be to a server that came back without it."""
+    before = Disk(app.state.engine, SILENT)
+    await before.ready()
+    waits = before.reached()
+    first = before._connection
+    assert first is not None
+    driver = await driver_of(first)
+    await other.execute("SELECT pg_terminate_backend($1)", driver.get_server_pid())
+    while not driver.is_closed():
+        await asyncio.sleep(0.01)
+    await before.ready()
+    second = before._connection
+    assert second is not None
+    assert second is not first
+    with pytest.raises(ConnectionError):
+        await waits
+    await drop(second)
 
 
 async def test_a_connection_that_was_lost_while_nobody_asked_fails_nobody(
