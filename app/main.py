@@ -55,6 +55,10 @@ from app.turns import Turns
 
 GRACE_SECONDS = 8
 
+# A connection on which nothing is asked is ended by who asks, never at the moment of the next call:
+# the client's own are kept for 5 s, those of proxies for 60 s.
+IDLE_SECONDS = 75
+
 
 class Service(FastAPI):
     """The framework's app; around it the short way of agents' calls, and around that the gate."""
@@ -176,6 +180,7 @@ def serve() -> None:
             log_config=None,
             access_log=False,
             timeout_graceful_shutdown=GRACE_SECONDS,
+            timeout_keep_alive=IDLE_SECONDS,
             server_header=False,
             http=protocol(settings.body_seconds),
             ws="none",

@@ -11,6 +11,12 @@ from app.db.hosts import Hosts
 # One number for the whole farm: whoever changes what may run, or who holds what, holds this lock.
 FARM_LOCK = 0x6661726D  # "farm"
 
+# Whoever holds it and says nothing for so long (ms) is thrown out by the server: else a machine
+# that is gone in the middle of a transaction would have all others wait for as long as anybody may
+# be idle. An item of the statement that takes the lock, for its transaction.
+SILENT_HOLDER = "10000"
+HOLDS_BRIEFLY = f"set_config('idle_in_transaction_session_timeout', '{SILENT_HOLDER}', true)"
+
 # What the driver raises where the database is away; the last is of a connection that is cut between
 # two statements, and of hosts that take no writes.
 AWAY = (
@@ -26,6 +32,17 @@ _SILENCE = {
     "TCP_KEEPCNT": 3,
     "TCP_USER_TIMEOUT": 15_000,
 }
+
+
+# The same for the server's end: it would let a session of a machine that is gone hold its locks for
+# two hours, where it was in the middle of a statement. (Where it was not, it is `SILENT_HOLDER`.)
+# A statement: poolers refuse a connection that asks for this at its beginning.
+ASK_WHO_IS_SILENT = """
+SELECT set_config('tcp_keepalives_idle', '10', false),
+    set_config('tcp_keepalives_interval', '5', false),
+    set_config('tcp_keepalives_count', '3', false),
+    set_config('tcp_user_timeout', '15000', false)
+"""
 
 
 async def connect(url: str, *, timeout: float = 10, **options: Any) -> asyncpg.Connection:  # noqa: ASYNC109

@@ -10,7 +10,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from app.db import schema
-from app.db.driver import FARM_LOCK, connect
+from app.db.driver import ASK_WHO_IS_SILENT, FARM_LOCK, HOLDS_BRIEFLY, connect
 from app.settings import Settings
 
 # Who clears many rows that nobody else touches does it before it asks for the farm lock.
@@ -27,9 +27,11 @@ CHANNEL = "farmqueue"
 CONFIRM = "farmqueue.confirm"
 
 _LOCK = text("SELECT pg_advisory_xact_lock(:key)")
-_LOCK_FARM = text(f"SELECT {schema.TOLD}, pg_advisory_xact_lock(:farm)")
-_LOCK_BOTH = text(  # an output column is computed after the one before it
-    f"SELECT {schema.TOLD}, pg_advisory_xact_lock(:tree), pg_advisory_xact_lock(:farm)"
+# An output column is computed after the one before it.
+_LOCK_FARM = text(f"SELECT {schema.TOLD}, pg_advisory_xact_lock(:farm), {HOLDS_BRIEFLY}")
+_LOCK_BOTH = text(
+    f"SELECT {schema.TOLD}, pg_advisory_xact_lock(:tree), pg_advisory_xact_lock(:farm),"
+    f" {HOLDS_BRIEFLY}"
 )
 
 
@@ -38,7 +40,7 @@ def create_engine(settings: Settings, url: str) -> AsyncEngine:
     lock_timeout = f"{int(settings.lock_timeout_seconds * 1000)}ms"
 
     async def open_connection() -> asyncpg.Connection:
-        return await connect(
+        connection = await connect(
             url,
             timeout=settings.lock_timeout_seconds,
             command_timeout=settings.silent_seconds,
@@ -50,6 +52,8 @@ def create_engine(settings: Settings, url: str) -> AsyncEngine:
                 "timezone": "UTC",
             },
         )
+        await connection.execute(ASK_WHO_IS_SILENT)
+        return connection
 
     return create_async_engine(
         "postgresql+asyncpg://",

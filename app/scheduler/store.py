@@ -10,7 +10,7 @@ from uuid import UUID
 import asyncpg
 
 from app.db.counts import FINISHED, HELD_BY, NEW_VERSION
-from app.db.driver import FARM_LOCK
+from app.db.driver import FARM_LOCK, HOLDS_BRIEFLY
 
 Rows = Sequence[asyncpg.Record]
 
@@ -23,7 +23,7 @@ Numbers = tuple[int, int, int, str, str]
 
 # In one message. What follows must be a statement of its own: one that locks and reads sees the
 # state from before the lock.
-_BEGIN = f"BEGIN; SELECT pg_advisory_xact_lock({FARM_LOCK})"
+_BEGIN = f"BEGIN; SELECT pg_advisory_xact_lock({FARM_LOCK}), {HOLDS_BRIEFLY}"
 
 _PLANS = ("enable_seqscan", "enable_hashjoin", "enable_mergejoin", "enable_sort")
 _FOR_FEW = "SET plan_cache_mode = force_generic_plan; " + "; ".join(

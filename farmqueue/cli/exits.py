@@ -7,6 +7,7 @@ from enum import IntEnum
 
 import typer
 
+from farmqueue.cli.output import harmless
 from farmqueue.errors import (
     Conflict,
     FarmqueueError,
@@ -64,7 +65,7 @@ def explained() -> Iterator[None]:
 
 def complain(what: str, advice: str | None = None) -> None:
     """Say on stderr what went wrong, and what to do."""
-    sys.stderr.write(f"farmqueue: {what}\n")
+    sys.stderr.write(f"farmqueue: {harmless(what)}\n")
     if advice:
         sys.stderr.write(f"  {advice}\n")
 

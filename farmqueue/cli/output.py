@@ -1,6 +1,7 @@
 """What commands print: tables for people; for programs, lines with tabs between fields, or JSON."""
 
 import json
+import re
 import sys
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -23,6 +24,16 @@ _COLOURS = {
 
 Row = Sequence[Any]
 
+# What a terminal would obey. Titles and errors come from others: from whatever a task printed, or
+# from whoever has an agent's token. Colours are left out, of all else it is told that it was there.
+_COLOUR = re.compile(r"\x1b\[[0-9;:]*m")
+_COMMAND = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+
+
+def harmless(words: str) -> str:
+    """Words that do nothing to a terminal but show, in lines and with tabs."""
+    return _COMMAND.sub("\ufffd", _COLOUR.sub("", words.replace("\r\n", "\n")))
+
 
 def for_people() -> bool:
     """Whether the output goes to a terminal."""
@@ -30,7 +41,9 @@ def for_people() -> bool:
 
 
 def print_json(value: Any) -> None:
-    sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+    told = json.dumps(value, indent=2, ensure_ascii=False)
+    # The lower ones are escaped already; here a tab or a line's end is none of the value's.
+    sys.stdout.write(re.sub(r"[\x7f-\x9f]", lambda one: f"\\u{ord(one[0]):04x}", told) + "\n")
 
 
 def print_rows(columns: Sequence[str], rows: Iterable[Row]) -> None:
@@ -57,16 +70,17 @@ def print_fields(fields: Iterable[tuple[str, Any]]) -> None:
 
 
 def plain(value: Any) -> str:
-    """A field that holds neither a tab nor a line's end; - where there is nothing."""
+    """A field that holds neither a tab nor a line's end nor a command; - where there is nothing."""
     words = _words(value)
-    return (
+    words = (
         words.replace("\\", "\\\\").replace("\t", "\\t").replace("\n", "\\n").replace("\r", "\\r")
     )
+    return _COMMAND.sub(lambda one: f"\\x{ord(one[0]):02x}", words)
 
 
 def _coloured(value: Any) -> Text:
     # Not a plain string: a title in brackets would be taken for markup.
-    return Text(_words(value), _COLOURS.get(value, "") if isinstance(value, str) else "")
+    return Text(harmless(_words(value)), _COLOURS.get(value, "") if isinstance(value, str) else "")
 
 
 def _words(value: Any) -> str:

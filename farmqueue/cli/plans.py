@@ -16,7 +16,7 @@ from farmqueue.cli import tree_file
 from farmqueue.cli.connection import connected, queue_id
 from farmqueue.cli.exits import Exit, complain
 from farmqueue.cli.options import AsJson, Url
-from farmqueue.cli.output import for_people, plain, print_json, print_rows
+from farmqueue.cli.output import for_people, harmless, plain, print_json, print_rows
 from farmqueue.cli.tree_file import TreeFile
 from farmqueue.errors import Conflict, Invalid
 from farmqueue.planned import Plan, QueueEdit, Shift
@@ -168,12 +168,13 @@ def _print_for_people(found: Plan) -> None:
     if found["entitled"]:
         console.print(Text(f"\nof {found['agents']} agents, by the rules:", "bold"))
     for shift in found["entitled"] or []:
-        console.print(Text(_shift(shift), "green" if shift["after"] > shift["before"] else "red"))
+        told = harmless(_shift(shift))
+        console.print(Text(told, "green" if shift["after"] > shift["before"] else "red"))
     if found["unlisted_total"]:
         shown = ", ".join(found["unlisted"][:_UNLISTED_SHOWN])
         more = ", …" if found["unlisted_total"] > _UNLISTED_SHOWN else ""
         told = f"\n{found['unlisted_total']} queues are not in the file, and stay: {shown}{more}"
-        console.print(Text(told, "dim"))
+        console.print(Text(harmless(told), "dim"))
     console.print(Text(_summary(found["changes"]), "bold"))
 
 

@@ -15,7 +15,7 @@ from stamina.instrumentation import RetryDetails, set_on_retry_hooks
 from farmqueue.cli.connection import connected
 from farmqueue.cli.exits import Exit, complain
 from farmqueue.cli.options import AsJson, Url
-from farmqueue.cli.output import for_people, print_json, print_rows
+from farmqueue.cli.output import for_people, harmless, print_json, print_rows
 from farmqueue.client import Client
 from farmqueue.errors import Unavailable
 from farmqueue.model import Job
@@ -151,7 +151,7 @@ def _bars() -> Iterator[Show]:
 
         def show(job: Job) -> None:
             if job["id"] not in bars:
-                name = f"{job['id']} {job['title']}"
+                name = harmless(f"{job['id']} {job['title']}")
                 bars[job["id"]] = progress.add_task("", total=_total(job), job=name, state="")
             agents = f", {job['assigned_agents']} agents" if job["assigned_agents"] else ""
             failed = f", {job['tasks']['failed']} failed" if job["tasks"]["failed"] else ""

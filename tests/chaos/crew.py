@@ -16,13 +16,14 @@ Json = dict[str, Any]
 
 @dataclass
 class Call:
-    """One call; `status` is None where no answer came."""
+    """One call; `status` is None where no answer came, and `broke` says how."""
 
     path: str
     body: Json
     status: int | None = None
     answer: Json | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
+    broke: str = ""
     given_up: bool = False  # by the client itself, with no time left for an answer
 
     @property
@@ -41,7 +42,8 @@ class Ledger:
         self.calls.append(call)
         try:
             response = await http.post(path, json=body, headers=headers)
-        except httpx.TransportError:
+        except httpx.TransportError as broke:
+            call.broke = repr(broke)
             return call
         except asyncio.CancelledError:
             call.given_up = True
@@ -164,9 +166,10 @@ async def crew(
     *,
     effort: float = 0.05,
     wait: float = 1.0,
+    patience: float = 10,
 ) -> AsyncIterator[Crew]:
-    """Agents at work, each first at one of the services in turn."""
-    doors = [client(url, timeout=10) for url in urls]
+    """Agents at work, each first at one of the services in turn; with `patience` for an answer."""
+    doors = [client(url, timeout=patience) for url in urls]
     over = asyncio.Event()
     agents = [
         Agent(id_, doors, ledger, random.Random(chance.random()), effort, wait, at=number)

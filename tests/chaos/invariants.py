@@ -11,6 +11,7 @@ from tests.chaos.crew import Call
 from tests.chaos.stage import Stage
 
 CALM_SECONDS = 30
+DESKS = 1  # connections of the pool that a service never gives back
 LISTENERS = 1  # connections of a service beside its pool
 POOL = 10
 
@@ -61,16 +62,21 @@ async def _every_promise_is_kept(stage: Stage) -> None:
     """Whatever a client was told is in the database, of the assignment that the call was of."""
     rows = await stage.postgres.fetch("SELECT * FROM assignments")
     assignments = {row["id"]: row for row in rows}
-    jobs = {row["id"] for row in await stage.postgres.fetch("SELECT id FROM jobs")}
+    there = {path: await _ids(stage, path) for path in ("/jobs", "/jobqueues", "/agents")}
     for call in stage.ledger.calls:
         if not call.accepted:
             continue
         _results_are_kept(call, assignments)
         if call.path == "/assign" and call.answer is not None:
             assert str(assignments[call.answer["id"]]["agent_id"]) == call.body["agent_id"], call
-        if call.path == "/jobs":
+        if call.path in there:
             assert call.answer is not None
-            assert call.answer["id"] in jobs, call
+            assert str(call.answer["id"]) in there[call.path], call
+
+
+async def _ids(stage: Stage, path: str) -> set[str]:
+    rows = await stage.postgres.fetch(f"SELECT CAST(id AS text) FROM {path[1:]}")  # noqa: S608
+    return {row["id"] for row in rows}
 
 
 def _results_are_kept(call: Call, assignments: dict[int, dict[str, Any]]) -> None:
@@ -84,6 +90,12 @@ def _results_are_kept(call: Call, assignments: dict[int, dict[str, Any]]) -> Non
         assert ordinal in row[result["state"]], (call, row)
 
 
+async def _in_hand(stage: Stage) -> list[float]:
+    """Connections of each service that somebody has, of those whose process lives."""
+    there = [one for one in stage.replicas if one.process and one.process.poll() is None]
+    return [await stage.metric(one, "farmqueue_pool_connections_in_use") for one in there]
+
+
 async def _nothing_is_left(stage: Stage) -> None:
     """No idle transaction, stray lock or lost connection once things have calmed down."""
     deadline = time.monotonic() + CALM_SECONDS
@@ -91,7 +103,8 @@ async def _nothing_is_left(stage: Stage) -> None:
     while True:
         left = await stage.postgres.fetch(LEFT)
         [connections] = await stage.postgres.fetch(CONNECTIONS)
-        if not left and connections["n"] <= most:
+        in_hand = await _in_hand(stage)
+        if not left and connections["n"] <= most and max(in_hand, default=0) <= DESKS:
             return
-        assert time.monotonic() < deadline, (left, connections)
+        assert time.monotonic() < deadline, (left, connections, in_hand)
         await asyncio.sleep(0.2)

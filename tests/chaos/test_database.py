@@ -1,8 +1,9 @@
 """The database goes away, is killed, loses words on the way, and comes back."""
 
 import asyncio
+import itertools
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 
 import pytest
 
@@ -20,19 +21,41 @@ LEASE = 2
 BACKENDS = "SELECT pid FROM pg_stat_activity WHERE application_name = 'farmqueue'"
 
 
+async def edit(on: Stage, over: asyncio.Event) -> None:
+    """An operator's queues and agents, made meanwhile at the doors in turn: each new, each once."""
+    async with AsyncExitStack() as stack:
+        doors = [await stack.enter_async_context(client(url, timeout=10)) for url in on.urls]
+        for number in itertools.count():
+            if over.is_set():
+                return
+            for path, body in (
+                ("/jobqueues", {"name": f"made-{number}"}),
+                ("/agents", {"hostname": f"late-{number}"}),
+            ):
+                call = await on.ledger.post(doors[number % len(doors)], path, body)
+                assert call.status in {None, 201, 503}, call
+            await asyncio.sleep(0.3)
+
+
 @asynccontextmanager
 async def at_work(
     on: Stage, agents: int = 24, effort: float = 0.1, tasks: int = 60
 ) -> AsyncIterator[Crew]:
-    """Agents with much to do; at the end all of it is done and everything holds."""
+    """Agents with much to do, and an operator; at the end all is done and everything holds."""
     ids = await enlist(on, agents)
     for number in range(8):
         await on.farm.job(f"shot {number}", tasks=tasks, batch=3, requeue=-1)
-    async with crew(ids, on.urls, on.ledger, on.chance, effort=effort) as working:
+    over = asyncio.Event()
+    async with (
+        asyncio.TaskGroup() as group,
+        crew(ids, on.urls, on.ledger, on.chance, effort=effort) as working,
+    ):
+        group.create_task(edit(on, over))
         yield working
         while not await invariants.all_done(on):
             working.check()
             await asyncio.sleep(0.1)
+        over.set()
         await working.finish()
     await invariants.hold(on)
 

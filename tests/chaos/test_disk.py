@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from tests.chaos import invariants
-from tests.chaos.clients import client
+from tests.chaos.clients import PATIENCE_SECONDS, client
 from tests.chaos.crew import Call, crew
 from tests.chaos.small_disk import MB, Disk, small_disk
 from tests.chaos.stage import Maker, Stage
@@ -46,7 +46,10 @@ async def in_want_of_room(on: Stage) -> AsyncIterator[None]:
     for number in range(4):
         await on.farm.job(f"shot {number}", tasks=2_000, batch=2, requeue=-1)
     over = asyncio.Event()
-    async with crew(ids, on.urls, on.ledger, on.chance, effort=0.05) as at_work:
+    working = crew(
+        ids, on.urls, on.ledger, on.chance, effort=0.05, patience=PATIENCE_SECONDS
+    )  # every call must have its answer, on a machine that is slow too
+    async with working as at_work:
         submitting = asyncio.create_task(submit(on, over))
         while any(refused(on)[path] < REFUSED for path in PATHS):
             at_work.check()

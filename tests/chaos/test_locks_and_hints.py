@@ -2,6 +2,9 @@
 
 import asyncio
 import time
+from collections import Counter
+from collections.abc import Awaitable, Sequence
+from uuid import uuid4
 
 import asyncpg
 import httpx
@@ -11,6 +14,7 @@ from tests.chaos import invariants
 from tests.chaos.clients import client
 from tests.chaos.stage import Maker, Replica, Stage
 from tests.chaos.test_first_five import enlist, finish
+from tests.tokens import bearer, made
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(300)]
 
@@ -18,6 +22,23 @@ LOCK_TIMEOUT = 1
 FALL_BACK = 1.5
 # A call may wait for a connection of the pool, or for the cycle before its own, and then itself.
 LONGEST = 2 * LOCK_TIMEOUT + 2
+NOBODY_WAITS_SECONDS = 20  # a slow machine is slower; who waits for the lock waits for ever
+TABLES = """
+SELECT relname AS name FROM pg_class
+WHERE relnamespace = CAST('public' AS regnamespace) AND relkind IN ('r', 'p') AND NOT relispartition
+ORDER BY relname
+"""
+# Some of whose calls cannot be served meanwhile.
+NEEDED = {
+    "agents",
+    "assignments",
+    "farm_changes",
+    "history",
+    "idempotency_keys",
+    "job_progress",
+} | {
+    *("jobqueues", "jobs", "tasks", "tokens"),
+}
 CALLS = 30  # of each kind: more than the pool has connections
 NOTICED_SECONDS = 25  # two heartbeats of the listener, and some
 
@@ -48,6 +69,60 @@ async def test_while_a_table_is_locked_calls_are_refused_in_time_and_none_pile_u
         since = time.monotonic()
         await on.farm.job("next")
         assert time.monotonic() - since < LOCK_TIMEOUT
+        await finish(on, ids)
+        await invariants.hold(on)
+
+
+async def patient(call: Awaitable[httpx.Response]) -> int:
+    async with asyncio.timeout(NOBODY_WAITS_SECONDS):
+        answer = await call
+    if answer.status_code == httpx.codes.SERVICE_UNAVAILABLE:
+        assert 1 <= int(answer.headers["retry-after"]) <= 5
+    return answer.status_code
+
+
+async def ask_everything(http: httpx.AsyncClient, ids: Sequence[str], queue: int) -> Counter[int]:
+    """All kinds of calls at once, for each of these agents; how many had which answer."""
+    calls: list[Awaitable[httpx.Response]] = []
+    for agent in ids:
+        key = {"Idempotency-Key": uuid4().hex}
+        calls += [
+            http.post("/jobs", json={"title": "x", "frames": "1"}, headers=key),
+            http.post("/assign", json={"agent_id": agent}),
+            http.post(f"/agents/{agent}/heartbeat", json={}),
+            http.patch(f"/jobqueues/{queue}", json={"weight": len(calls) + 1}),
+            http.get("/jobs"),
+            http.get("/agents"),
+            http.get("/history"),
+        ]
+    return Counter(await asyncio.gather(*map(patient, calls)))
+
+
+async def test_whatever_table_is_locked_nobody_waits_for_long_and_all_goes_on_after_it(
+    stage: Maker,
+) -> None:
+    async with stage(lock_timeout_seconds=LOCK_TIMEOUT, lease_seconds=120) as on:
+        ids = await enlist(on, 4)
+        queue = (await on.farm.queue("/films"))["id"]
+        await on.farm.job("shot", tasks=len(ids))
+        tables = await on.postgres.fetch(TABLES)
+        token = await made(on.farm.client, "operator")
+        holder = await asyncpg.connect(on.postgres.url)
+        refused = set()
+        async with client(on.urls[0]) as http, client(on.urls[0]) as person:
+            person.headers.update(bearer(token))
+            for table in [row["name"] for row in tables]:
+                async with holder.transaction():
+                    await holder.execute(f"LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE")
+                    told = await ask_everything(http, ids, queue)
+                    told[await patient(person.get("/jobs"))] += 1
+                assert told.keys() <= {200, 201, 204, 503}, (table, told)
+                refused |= {table} if told[503] else set()
+                await on.until_ready()
+                while (await ask_everything(http, ids[:1], queue)).keys() - {200, 201, 204}:
+                    await asyncio.sleep(0.1)
+        await holder.close()
+        assert refused >= NEEDED
         await finish(on, ids)
         await invariants.hold(on)
 

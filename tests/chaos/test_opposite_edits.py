@@ -8,7 +8,7 @@ import pytest
 
 from app.db.driver import FARM_LOCK
 from tests.chaos import invariants
-from tests.chaos.clients import client
+from tests.chaos.clients import PATIENCE_SECONDS, client
 from tests.chaos.crew import crew
 from tests.chaos.stage import Maker, Stage
 from tests.chaos.test_first_five import enlist
@@ -53,13 +53,14 @@ async def meddle(on: Stage, names: Sequence[str]) -> None:
 
 
 async def test_of_edits_in_opposite_order_no_client_ever_hears_of_a_deadlock(stage: Maker) -> None:
-    async with stage(options=OPTIONS) as on:
+    async with stage(options=OPTIONS, lock_timeout_seconds=60) as on:
         ids = await enlist(on, 8)
         for name in ("/a", "/b", "/a/in"):
             await on.farm.queue(name, maximum_agents=4)
         await on.farm.job("shot", tasks=10_000, queue="/a/in", requeue=-1)
         over = asyncio.Event()
-        async with crew(ids, on.urls, on.ledger, on.chance, effort=0.02) as at_work:
+        working = crew(ids, on.urls, on.ledger, on.chance, effort=0.02, patience=PATIENCE_SECONDS)
+        async with working as at_work:
             editing = [
                 asyncio.create_task(edit(on, on.urls[0], ("a", "b"), over)),
                 asyncio.create_task(edit(on, on.urls[1], ("b", "a"), over)),

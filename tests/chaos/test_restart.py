@@ -24,7 +24,7 @@ AGENTS = int(os.environ.get("FARMQUEUE_CHAOS_AGENTS") or 2_000)
 BACK_SECONDS = 30
 WINDOW = 0.5  # seconds, in which at most this share of them may come:
 SHARE = 0.4
-AT_ONCE = 20  # registrations
+AT_ONCE = 5  # registrations: each has a connection, and waits for those before it
 ONE_CLIENT = 100  # a client looks through all of its connections for each call
 
 
@@ -71,7 +71,7 @@ async def all_wait(on: Stage, number: int) -> None:
 async def test_after_a_restart_every_agent_is_back_and_they_do_not_come_all_at_once(
     stage: Maker,
 ) -> None:
-    async with stage(replicas=1, lease_seconds=60) as on:
+    async with stage(replicas=1, lease_seconds=60, lock_timeout_seconds=30) as on:
         ids = await enlist_many(on, AGENTS)
         [only] = on.replicas
         async with AsyncExitStack() as stack:

@@ -11,6 +11,7 @@ import pytest
 
 from app.scheduler import feed
 from tests.chaos import invariants
+from tests.chaos.clients import PATIENCE_SECONDS
 from tests.chaos.crew import crew
 from tests.chaos.stage import Maker, Stage
 from tests.chaos.test_first_five import enlist, finish
@@ -67,10 +68,11 @@ async def rows_of_a_read(on: Stage) -> int:
 async def test_while_a_snapshot_is_held_no_read_of_the_feed_has_more_to_look_at(
     stage: Maker,
 ) -> None:
-    async with stage() as on:
+    async with stage(lock_timeout_seconds=60) as on:
         ids = await enlist(on, 24)
         await on.farm.job("shot", tasks=100_000, requeue=-1)
-        async with held_open(on), crew(ids, on.urls, on.ledger, on.chance, effort=0) as at_work:
+        working = crew(ids, on.urls, on.ledger, on.chance, effort=0, patience=PATIENCE_SECONDS)
+        async with held_open(on), working as at_work:
             [began] = await on.postgres.fetch(OLDEST)
             while (await on.postgres.fetch(COUNT))[0]["n"] < CHANGES:
                 at_work.check()

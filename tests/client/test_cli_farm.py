@@ -1,5 +1,8 @@
 """The commands that look at jobs, queues and agents, and act on them."""
 
+import json
+import unicodedata
+
 import pytest
 
 from tests.client.desk import Desk, Json, agent, job, listed, node, queue, task
@@ -288,3 +291,45 @@ def test_people_see_a_job_field_by_field(desk: Desk) -> None:
     desk.answers("GET /jobs/12/tasks", listed())
     lines = [line.split() for line in desk.types("job", "12").stdout.splitlines()]
     assert ["state", "running"] in lines
+
+
+# --- what others wrote ---
+
+WIPES, COPIES = "\x1b[2J", "\x1b]52;c;cm0gLXJmIH4=\x07"
+EVIL = f"a{WIPES}b{COPIES}c\x9b2Jd\re"
+
+
+def commands(told: str) -> set[str]:
+    """What a terminal would obey."""
+    return {one for one in told if unicodedata.category(one) == "Cc" and one not in "\n\t"}
+
+
+@pytest.mark.usefixtures("terminal")
+def test_a_title_or_an_error_has_a_terminal_do_nothing(desk: Desk) -> None:
+    lost = task(state="failed", last_error=f"line 1\r\n\x1b[31mred\x1b[0m {EVIL}")
+    desk.answers(
+        "GET /jobs/7",
+        job(id=7, title=EVIL, tasks={"waiting": 0, "running": 0, "done": 0, "failed": 1}),
+    )
+    desk.answers("GET /jobs/7/tasks", listed(lost))
+    told = desk.types("job", "7").stdout
+    assert commands(told) == set()
+    assert "line 1" in told
+    assert "red a�[2Jb�]52;c;cm0gLXJmIH4=�c�2Jd�e" in told
+
+
+def test_into_a_pipe_and_as_json_they_are_escaped(desk: Desk) -> None:
+    desk.answers("GET /jobs", listed(job(title=EVIL)))
+    told = desk.types("jobs").stdout
+    assert commands(told) == set()
+    assert r"a\x1b[2Jb\x1b]52;c;cm0gLXJmIH4=\x07c\x9b2Jd\re" in told
+    as_json = desk.types("jobs", "--json").stdout
+    assert commands(as_json) == set()
+    assert json.loads(as_json)[0]["title"] == EVIL
+
+
+def test_a_refusal_has_a_terminal_do_nothing(desk: Desk) -> None:
+    desk.refuses("DELETE /jobs/7", 409, "job_has_dependents", detail=f"these wait for it: {EVIL}")
+    told = desk.types("job", "delete", "7")
+    assert commands(told.stderr) == set()
+    assert "these wait for it: a" in told.stderr

@@ -2,15 +2,21 @@
 
 import asyncio
 import stat
+from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
+import uvicorn
 from fastapi import FastAPI
+from starlette.types import Receive, Scope, Send
+from uvicorn.server import ServerState
 
 from app import first_token
 from app.main import create_app
 from app.settings import Settings
+from app.slow_senders import MOST_BESIDE, Impatient, protocol
 from app.tokens.throttle import MOST, WINDOW, Throttle
 from tests.farm import Farm
 from tests.processes import service
@@ -86,6 +92,82 @@ async def test_headers_that_do_not_arrive_are_given_up_and_a_poll_that_waits_is_
             ).json()
             poll = {"agent_id": agent["id"], "wait": 1}
             assert (await client.post("/assign", json=poll)).status_code == 204
+
+
+class Wire(asyncio.Transport):
+    """What a connection sends back, and whether it is closed."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.sent = b""
+        self.closed = False
+
+    def write(self, data: Any) -> None:
+        self.sent += bytes(data)
+
+    def close(self) -> None:
+        self.closed = True
+
+    def is_closing(self) -> bool:
+        return self.closed
+
+    def pause_reading(self) -> None:
+        pass
+
+    def resume_reading(self) -> None:
+        pass
+
+
+@pytest.fixture
+async def connection() -> AsyncIterator[Impatient]:
+    """To a service that never answers by itself."""
+
+    async def silent(_: Scope, __: Receive, ___: Send) -> None:
+        await asyncio.Event().wait()
+
+    config, state = uvicorn.Config(silent, log_config=None), ServerState()
+    config.load()
+    made = protocol(30)(config, state, {})
+    made.connection_made(Wire())
+    yield made
+    made.connection_lost(None)
+    for task in state.tasks:
+        task.cancel()
+    await asyncio.gather(*state.tasks, return_exceptions=True)
+
+
+HEAD = b"POST /jobs HTTP/1.1\r\nhost: farm\r\n"
+IN_PARTS = HEAD + b"transfer-encoding: chunked\r\n\r\n2\r\n[]\r\n0\r\n"
+
+
+@pytest.mark.parametrize("line", [b"x-a: b\r\n", b"x"], ids=["many", "one"])
+@pytest.mark.parametrize("head", [HEAD, IN_PARTS], ids=["headers", "after a body"])
+async def test_headers_without_end_are_not_kept_but_answered_431(
+    connection: Impatient, head: bytes, line: bytes
+) -> None:
+    """Whoever sends them need have no token: the gate hears of a request that has come."""
+    wire = connection.transport
+    assert isinstance(wire, Wire)
+    connection.data_received(head)
+    received = 0
+    while not wire.closed and received < 10 * MOST_BESIDE:
+        connection.data_received(line * 1_000)
+        received += len(line) * 1_000
+    assert received < 2 * MOST_BESIDE
+    assert wire.sent.startswith(b"HTTP/1.1 431 ")
+
+
+async def test_a_body_is_as_long_as_it_is_and_a_connection_has_many_requests(
+    connection: Impatient,
+) -> None:
+    wire = connection.transport
+    assert isinstance(wire, Wire)
+    connection.data_received(HEAD + b"content-length: 1000000\r\n\r\n")
+    for _ in range(1_000):
+        connection.data_received(b"x" * 1_000)
+    for _ in range(100):
+        connection.data_received(HEAD + b"x: %b\r\ncontent-length: 0\r\n\r\n" % (b"y" * 2_000))
+    assert (wire.sent, wire.closed) == (b"", False)
 
 
 async def _half_sent(url: str, path: str) -> bytes:
