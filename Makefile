@@ -58,7 +58,7 @@ test: $(VENV)/.dev ## the whole test suite, with its own PostgreSQL
 .PHONY: chaos
 chaos: $(VENV)/.dev faketime ## every fault of docs/faults.md; FARMQUEUE_CHAOS_SEED=… draws the same again
 	@$(WRITING) $(BIN)/python -m pytest -m "chaos or not chaos" tests/chaos tests/upgrades \
-	  tests/api/test_leases.py tests/scheduler/test_clash.py $(ARGS)
+	  tests/api/test_leases.py tests/scheduler/test_clash.py tests/scheduler/test_kept_equals_fresh.py $(ARGS)
 
 check: fmt-check ## what CI runs: all that only reads, side by side, then the tests
 	@$(MAKE) --no-print-directory -j 2 types lint imports migrations-lint

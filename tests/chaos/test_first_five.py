@@ -26,7 +26,7 @@ from tests.farm import Farm, Json
 
 LEASE = 3  # seconds
 ROUNDS = 8  # of polls that are cancelled
-MADE = 40  # assignments under limits that change
+MADE = 30  # assignments under limits that change
 
 
 @pytest.fixture(scope="module")
@@ -294,7 +294,7 @@ async def test_32_agents_never_pass_a_limit_that_is_lowered_under_a_queue_that_m
     editors = [
         asyncio.create_task(edit(on, over, random.Random(on.chance.random()))) for _ in range(2)
     ]
-    async with crew(ids, on.urls, on.ledger, on.chance, effort=0.005, wait=0) as at_work:
+    async with crew(ids, on.urls, on.ledger, on.chance, effort=0.005, wait=0.5) as at_work:
         while len(await invariants.made(on, "assignment.made")) < MADE:
             at_work.check()
             await asyncio.sleep(0.2)
