@@ -60,9 +60,11 @@ chaos: $(VENV)/.dev faketime ## every fault of docs/faults.md; FARMQUEUE_CHAOS_S
 	@$(WRITING) $(BIN)/python -m pytest -m "chaos or not chaos" tests/chaos tests/upgrades \
 	  tests/api/test_leases.py tests/scheduler/test_clash.py tests/scheduler/test_kept_equals_fresh.py $(ARGS)
 
-check: fmt-check ## what CI runs: all that only reads, side by side, then the tests
+check: static test ## what CI runs: all that only reads, then the tests
+
+.PHONY: static
+static: fmt-check ## all that only reads, side by side
 	@$(MAKE) --no-print-directory -j 2 types lint imports migrations-lint
-	@$(MAKE) --no-print-directory test
 
 fmt: $(VENV)/.dev ## format the code
 	@$(BIN)/ruff format .
