@@ -24,7 +24,7 @@ from tests.chaos.crew import Ledger, crew
 from tests.chaos.stage import Stage
 from tests.farm import Farm, Json
 
-LEASE = 3  # seconds
+LEASE = 4  # seconds
 ROUNDS = 8  # of polls that are cancelled
 MADE = 30  # assignments under limits that change
 
@@ -34,7 +34,7 @@ async def shared(cluster: Path, tmp_path_factory: pytest.TempPathFactory) -> Asy
     """Two services that are hurt by one test after the other, and have to be whole after each."""
     logs, chance = tmp_path_factory.mktemp("shared"), random.Random()
     with making(cluster, chance, logs) as stage:
-        async with stage(lease_seconds=LEASE, reap_seconds=0.02) as made:
+        async with stage(lease_seconds=LEASE, reap_seconds=0.05, lock_timeout_seconds=30) as made:
             yield made
 
 
