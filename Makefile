@@ -49,12 +49,12 @@ run: $(VENV)/.run ## the service alone, settings from FARMQUEUE_*
 
 # --- proof ---
 
-# A file's tests share what it sets up. Tests wait much: three are beside each other on two cores.
+# A file's tests share what it sets up.
 # Bytecode is kept also where the environment asks for none: the tests start the service many times.
 WRITING = PYTHONDONTWRITEBYTECODE=
 
 test: $(VENV)/.dev ## the whole test suite, with its own PostgreSQL
-	@$(WRITING) $(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder $(ARGS)
+	@$(WRITING) $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 .PHONY: chaos
 chaos: $(VENV)/.dev faketime ## every fault of docs/faults.md; FARMQUEUE_CHAOS_SEED=… draws the same again
