@@ -49,20 +49,23 @@ run: $(VENV)/.run ## the service alone, settings from FARMQUEUE_*
 
 # --- proof ---
 
+# A file's tests share what it sets up.
 # Bytecode is kept also where the environment asks for none: the tests start the service many times.
 WRITING = PYTHONDONTWRITEBYTECODE=
 
 test: $(VENV)/.dev ## the whole test suite, with its own PostgreSQL
-	@$(WRITING) $(BIN)/python -m pytest -n 2 $(ARGS)
+	@$(WRITING) $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 .PHONY: chaos
 chaos: $(VENV)/.dev faketime ## every fault of docs/faults.md; FARMQUEUE_CHAOS_SEED=… draws the same again
 	@$(WRITING) $(BIN)/python -m pytest -m "chaos or not chaos" tests/chaos tests/upgrades \
-	  tests/api/test_leases.py tests/scheduler/test_clash.py $(ARGS)
+	  tests/api/test_leases.py tests/scheduler/test_clash.py tests/scheduler/test_kept_equals_fresh.py $(ARGS)
 
-check: fmt-check ## what CI runs: all that only reads, side by side, then the tests
+check: static test ## what CI runs: all that only reads, then the tests
+
+.PHONY: static
+static: fmt-check ## all that only reads, side by side
 	@$(MAKE) --no-print-directory -j 2 types lint imports migrations-lint
-	@$(MAKE) --no-print-directory test
 
 fmt: $(VENV)/.dev ## format the code
 	@$(BIN)/ruff format .

@@ -30,6 +30,15 @@ ROUNDS = 1_000  # of the event loop, after which it is to have nothing to do
 SERVICE = "farm_service"  # who the app of a test is, to the database
 
 
+LONGEST = ("chaos", "races", "examples", "security", "page", "upgrades", "policy")
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The folders of long tests first: the last file has nothing beside it."""
+    items.sort(key=lambda item: item.path.parent.name not in LONGEST)
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _own_environment() -> None:
     """No test listens to the settings of whoever runs it, nor to how it was started."""

@@ -1,6 +1,7 @@
 """`farmqueue serve`, `migrate` and `audit`: the service, where its parts are installed."""
 
 import contextlib
+import gc
 import os
 import sys
 from collections.abc import Iterator
@@ -21,8 +22,11 @@ def serve(
         os.environ["FARMQUEUE_HOST"] = host
     if port is not None:
         os.environ["FARMQUEUE_PORT"] = str(port)
+    gc.disable()  # what is imported stays: nobody is to look through it, now or later
     with _server_installed():
         from app.main import serve as run_service  # noqa: PLC0415
+    gc.freeze()
+    gc.enable()
     run_service()
 
 

@@ -147,7 +147,7 @@ def test_no_request_gets_a_server_error_or_an_undocumented_answer(
     assert operation is not None
 
     # Each simulation is a process of its own.
-    examples = 3 if label == "POST /simulate" else 12
+    examples = 3 if label == "POST /simulate" else 8
 
     @settings(max_examples=examples, deadline=None, suppress_health_check=list(HealthCheck))
     @given(case=operation.as_strategy(generation_mode=mode))

@@ -8,7 +8,7 @@ import pytest
 
 from tests.conftest import execute, fresh_database
 from tests.farm import Farm
-from tests.processes import service
+from tests.processes import TLS, service
 from tests.tokens import AUTH
 from tests.vectors import Changes, Scenario, play, scenarios
 
@@ -66,5 +66,5 @@ async def test_a_scenario_has_its_expected_picks(
         "TRUNCATE jobqueues, jobs, agents, assignments, tasks, job_dependencies, job_progress"
         " RESTART IDENTITY",
     )
-    async with httpx.AsyncClient(headers=AUTH, base_url=url, timeout=60) as client:
+    async with httpx.AsyncClient(headers=AUTH, base_url=url, timeout=60, verify=TLS) as client:
         await play(scenario, HttpFarm(client))

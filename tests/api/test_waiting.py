@@ -104,11 +104,10 @@ async def test_waiting_agents_are_served_in_the_order_in_which_they_came(
         polls.append(asyncio.create_task(farm.gets(f"a{number}", wait=60)))
         await held_open(app, number + 1)
     await farm.job("shot", tasks=2)
-    done, rest = await asyncio.wait(polls, timeout=1)
-    assert done == set(polls[:2])
-    assert {poll.result() for poll in done} == {"shot"}
-    for poll in rest:
-        poll.cancel()
+    assert await asyncio.gather(*polls[:2]) == ["shot"] * 2
+    assert not any(poll.done() for poll in polls[2:])
+    app.state.desk.close()
+    assert await asyncio.gather(*polls[2:]) == [None] * 2
 
 
 async def test_a_second_poll_of_the_same_agent_answers_the_first(farm: Farm, app: FastAPI) -> None:

@@ -4,6 +4,7 @@ from typing import Any
 
 import httpx
 
+from tests.processes import TLS
 from tests.tokens import AUTH
 
 HEADERS = AUTH
@@ -16,5 +17,5 @@ def client(url: str, *, timeout: float = PATIENCE_SECONDS, **options: Any) -> ht
     """A client of one service; with no cap, since each agent may hold a poll open."""
     limits = httpx.Limits(max_connections=None, max_keepalive_connections=100)
     return httpx.AsyncClient(
-        base_url=url, headers=HEADERS, timeout=timeout, limits=limits, **options
+        base_url=url, headers=HEADERS, timeout=timeout, limits=limits, verify=TLS, **options
     )

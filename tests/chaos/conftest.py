@@ -5,6 +5,7 @@ import random
 import resource
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -51,9 +52,16 @@ def many_files() -> Iterator[None]:
     resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
-@pytest.fixture
-def stage(cluster: Path, chance: random.Random, tmp_path: Path) -> Iterator[Maker]:
-    """How a test sets up its servers, services and proxies."""
+@contextmanager
+def making(cluster: Path, chance: random.Random, logs: Path) -> Iterator[Maker]:
+    """How servers, services and proxies are set up, with a home for their data."""
     where = SHM if SHM.is_dir() else None
     with tempfile.TemporaryDirectory(dir=where, prefix="fqc") as home:
-        yield Maker(cluster, Path(home), tmp_path, chance)
+        yield Maker(cluster, Path(home), logs, chance)
+
+
+@pytest.fixture
+def stage(cluster: Path, chance: random.Random, tmp_path: Path) -> Iterator[Maker]:
+    """What a test sets up by itself."""
+    with making(cluster, chance, tmp_path) as maker:
+        yield maker

@@ -76,6 +76,7 @@ class Stage:
     farm: Farm  # an operator's, past the doors
     chance: random.Random
     ledger: Ledger = field(default_factory=Ledger)
+    since: int = 0  # the entry of the history that was the last when this test began
 
     @property
     def urls(self) -> list[str]:

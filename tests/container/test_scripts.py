@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
 WORKFLOW = ROOT / ".github/workflows/check.yml"
@@ -52,5 +54,49 @@ def test_the_workflow_is_one_that_github_takes() -> None:
 
 
 def test_the_same_command_runs_here_and_there() -> None:
-    for runner in (WORKFLOW, ROOT / ".ci/run"):
-        assert "make browser check" in runner.read_text()
+    assert "run: .ci/run\n" in WORKFLOW.read_text()
+    assert "make test" in (ROOT / "README.md").read_text()
+
+
+# A make whose tests end in turn as TIMES says: with these tests failed, with pytest's exit code.
+MAKE = """#!/bin/sh
+echo "$*" >> calls
+[ "$1" = test ] || exit 0
+n=$(grep -c ^test calls)
+set -- $(echo "$TIMES" | cut -d, -f"$n")
+for test in $(seq 1 "$2"); do echo "FAILED tests/a.py::test_$test - wrong"; done
+[ "$1" = 0 ] || { echo "make: *** [Makefile:56: test] Error $1" >&2; exit 2; }
+"""
+
+
+@pytest.mark.parametrize(
+    ("times", "passes", "tried"),
+    [
+        ("0 0", True, 1),
+        ("1 2,0 0", True, 2),
+        ("1 5,0 0", True, 2),
+        ("1 2,1 1", False, 2),
+        ("1 6,0 0", False, 1),
+        ("2 1,0 0", False, 1),  # interrupted: who knows what else there was
+        ("1 0,0 0", False, 1),
+    ],
+)
+def test_what_fails_beside_others_has_one_more_chance_alone(
+    tmp_path: Path, times: str, passes: bool, tried: int
+) -> None:
+    (tmp_path / ".ci").mkdir()
+    (tmp_path / ".ci/run").write_text((ROOT / ".ci/run").read_text())
+    (tmp_path / "make").write_text(MAKE)
+    (tmp_path / "make").chmod(0o755)
+    done = subprocess.run(
+        ["bash", tmp_path / ".ci/run"],
+        env=os.environ | {"PATH": f"{tmp_path}:{os.environ['PATH']}", "TIMES": times},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode == 0) == passes, done.stdout + done.stderr
+    before, *tests = (tmp_path / "calls").read_text().splitlines()
+    assert before == "browser static"
+    assert [test.split()[0] for test in tests] == ["test"] * tried
+    assert ("passed alone: mend these\nFAILED" in done.stdout) == (passes and tried == 2)

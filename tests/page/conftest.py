@@ -8,7 +8,14 @@ from pathlib import Path
 
 import httpx
 import pytest
-from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Page, async_playwright
+from playwright.async_api import (
+    Browser,
+    BrowserContext,
+    ConsoleMessage,
+    Page,
+    async_playwright,
+    expect,
+)
 
 from tests.conftest import fresh_database
 from tests.farm import Farm
@@ -17,6 +24,9 @@ from tests.processes import service
 from tests.tokens import ADMIN_TOKEN, AUTH
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+PATIENCE_MS = 60_000  # of all that waits for the page to change: a machine may be busy
+
+expect.set_options(timeout=PATIENCE_MS)
 
 
 @pytest.fixture(scope="session")
@@ -43,6 +53,7 @@ class Stage:
     async def window(self, token: str = ADMIN_TOKEN, **options: object) -> AsyncIterator[Page]:
         """A browser window of somebody who logged in; no script may fail in it."""
         context: BrowserContext = await self.browser.new_context(**options)  # type: ignore[arg-type]
+        context.set_default_timeout(PATIENCE_MS)
         page = await context.new_page()
         wrong: list[str] = []
 

@@ -42,7 +42,7 @@ def somebody() -> Session:
 
 async def looked_at(board: Board, topic: str) -> None:
     """Until the board has looked for who was given a mark."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while board.topics[topic].rows is None or board.topics[topic].expected:
             await asyncio.sleep(0.01)
 
@@ -58,7 +58,7 @@ async def marked(board: Board, topic: str) -> str:
 
 async def told(stream: AsyncIterator[bytes]) -> tuple[str, Any]:
     """The next event that says something: its name and data."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         async for sent in stream:
             fields = dict(
                 line.split(": ", 1) for line in sent.decode().split("\n\n")[0].splitlines()

@@ -156,7 +156,7 @@ def judged(lists: tuple[list[Row], list[Row], list[Row]]) -> list[Given]:
     return given_out
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(lists=farms())
 def test_agents_get_what_the_brute_force_gives_them_to_the_end(
     lists: tuple[list[Row], list[Row], list[Row]],

@@ -86,7 +86,7 @@ with_stretches_of_any_length = pytest.mark.parametrize("longest", [2, 3, 4, modu
 
 
 @with_stretches_of_any_length
-@settings(max_examples=150)
+@settings(max_examples=80)
 @given(begin=fillings, steps=some_steps)
 def test_a_line_is_a_sorted_list(longest: int, begin: Step, steps: list[Step]) -> None:
     with a_pair(longest) as both:

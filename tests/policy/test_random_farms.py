@@ -12,17 +12,18 @@ from tests.policy.histories import Decision, History, after_each_event, decision
 from tests.policy.looks import in_use, looks
 
 a_history = given(history=histories())
-few = settings(max_examples=60)
+few = settings(max_examples=30)
+many = settings(max_examples=80)
 
 
-@settings(max_examples=200)
+@many
 @a_history
 def test_the_pick_equals_that_of_the_independent_judge(history: History) -> None:
     for decision in decisions(history):
         assert decision.pick == decision.farm.pick(decision.hostname)
 
 
-@settings(max_examples=200)
+@many
 @a_history
 def test_after_any_history_the_kept_farm_equals_one_built_anew(history: History) -> None:
     for policy in after_each_event(history):

@@ -24,7 +24,7 @@ from tests.policy.rows import uuid_of
 NAMES = {"minimum": "minimum_agents", "maximum": "maximum_agents"}
 LISTS = {"required_tags", "excluded_tags"}
 
-moments = settings(max_examples=60)
+moments = settings(max_examples=40)
 a_history = given(history=histories())
 
 
@@ -79,7 +79,7 @@ def test_the_farm_is_as_it_was_after_every_verdict(history: History) -> None:
         assert looks(policy.farm) == before
 
 
-@settings(max_examples=100)
+@settings(max_examples=60)
 @a_history
 def test_the_change_that_is_named_lets_the_agent_have_the_job(history: History) -> None:
     for policy, books in moments_of(history):
@@ -145,7 +145,7 @@ def test_a_job_that_an_agent_does_not_get_always_has_a_reason(history: History) 
                 assert found.gets != bool(found.closed or lacks or lost)
 
 
-@settings(max_examples=100)
+@settings(max_examples=60)
 @a_history
 def test_why_an_assignment_was_made_names_the_way_and_who_came_second(history: History) -> None:
     for policy, books in moments_of(history):

@@ -14,7 +14,7 @@ from tests.farm import Farm
 from tests.processes import services
 from tests.tokens import AUTH
 
-AGENTS, ROUNDS = 8, 8
+AGENTS, ROUNDS = 8, 6
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from tests.farm import Farm
 from tests.held import held_open
 from tests.tokens import ADMIN
 
-SOON = 10  # seconds; without hints or a fall-back nothing would ever come
+SOON = 60  # seconds; without hints or a fall-back nothing would ever come
 
 
 async def waits(farm: Farm, app: FastAPI, hostname: str) -> asyncio.Task[str | None]:
@@ -276,7 +276,7 @@ async def test_a_round_counts_once_what_it_changed_is_there(
 
     monkeypatch.setattr(Cycles, "refresh", noted)
     await farm.job("shot")
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while not counted or desk.rounds <= counted[-1]:
             await asyncio.sleep(0.01)
 

@@ -15,7 +15,7 @@ from app.settings import Settings
 from tests.farm import Farm
 from tests.scheduler.kept_looks import all_equal, watching
 
-SOON = 10  # seconds
+SOON = 60  # seconds
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from tests.farm import Farm
 from tests.scheduler.kept_looks import all_equal, watching
 from tests.scheduler.reader import NOTHING, Reader
 
-SOON = 10  # seconds
+SOON = 60  # seconds
 
 
 @pytest.fixture

@@ -230,7 +230,7 @@ async def test_both_ways_answer_the_same_to_whatever_comes(known: Farm, app: Fas
     drawn: list[Any] = [{"agent_id": BUSY}, {}]
 
     @given(bodies)
-    @examples(max_examples=75, database=None, suppress_health_check=list(HealthCheck))
+    @examples(max_examples=50, database=None, suppress_health_check=list(HealthCheck))
     def draw(body: Any) -> None:
         drawn.append(body)
 

@@ -19,7 +19,7 @@ from tests.security.stage import Stage, stage
 from tests.security.test_matrix import MAY
 from tests.tokens import bearer, made
 
-DRAWN = 80  # requests of each
+DRAWN = 40  # requests of each
 KINDS = sorted(
     {"admin", "operator", "bound", "submitter", "viewer", "metrics", "join", "agent", "nobody"}
 )

@@ -79,7 +79,7 @@ async def test_a_body_that_does_not_arrive_is_given_up_and_its_connection_closed
 async def test_headers_that_do_not_arrive_are_given_up_and_a_poll_that_waits_is_not(
     database: str, tmp_path: Path
 ) -> None:
-    with service(database, tmp_path / "log", body_seconds=0.3) as url:
+    with service(database, tmp_path / "log", body_seconds=2) as url:
         for sent in (b"", b"POST /assign HTTP/1.1\r\nhost: fa"):
             reader, writer = await asyncio.open_connection("127.0.0.1", int(url.rpartition(":")[2]))
             writer.write(sent)
@@ -90,7 +90,7 @@ async def test_headers_that_do_not_arrive_are_given_up_and_a_poll_that_waits_is_
             agent = (
                 await client.post("/agents", json={"hostname": "a0", "cpus": 1, "ram": 64})
             ).json()
-            poll = {"agent_id": agent["id"], "wait": 1}
+            poll = {"agent_id": agent["id"], "wait": 3}
             assert (await client.post("/assign", json=poll)).status_code == 204
 
 

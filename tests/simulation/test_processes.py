@@ -210,6 +210,6 @@ def test_a_service_that_is_told_to_stop_ends_its_simulations(database: str, tmp_
         service.send_signal(signal.SIGTERM)
         service.wait(10)
         asking.join()
-    psutil.wait_procs(started, timeout=5)
+    psutil.wait_procs(started, timeout=60)
     assert [one for one in started if one.is_running()] == []
     assert [one.status_code for one in answers] == [503]

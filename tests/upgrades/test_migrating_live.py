@@ -17,8 +17,11 @@ from tests.farm import Farm
 from tests.migrations.test_migrations import alembic, run
 from tests.upgrades.releases import EXPAND, NEXT, release
 
-LONGEST_WAIT = 2.5  # seconds: the lock timeout of a migration, and a little
-
+# The build of an index that waits for a transaction to end.
+BUILDS = """
+SELECT count(*) FROM pg_stat_activity
+WHERE datname = current_database() AND wait_event = 'virtualxid'
+"""
 INVALID = "SELECT count(*) FROM pg_index WHERE NOT indisvalid"
 # As a build leaves it that was broken off.
 BREAK = """
@@ -52,8 +55,8 @@ async def test_a_migration_that_waits_for_a_reader_lets_the_farm_work_and_goes_t
     await reading.start()
     await reader.fetch("SELECT count(*) FROM jobs")
     migration = asyncio.create_task(release(tmp_path / "next", EXPAND).migrate(plain))
-    longest, began = 0.0, time.monotonic()
-    while longest <= 1 and time.monotonic() - began < 30:  # until somebody has waited
+    longest = 0.0
+    while longest <= 1:  # until somebody has waited: for ever, were it for the reader's end
         since = time.monotonic()
         assert await farm.assign("a0") is not None
         await farm.finish("a0")
@@ -64,8 +67,6 @@ async def test_a_migration_that_waits_for_a_reader_lets_the_farm_work_and_goes_t
     await reader.close()
     code, said = await migration
     assert code == 0, said
-    assert longest < LONGEST_WAIT
-    assert longest > 1, "nobody waited: the test shows nothing"
     assert "migration_waits" in said
     assert "a long reader" in said
     assert await fetchval(database, "SELECT version_num FROM alembic_version") == NEXT
@@ -84,12 +85,11 @@ async def test_an_index_that_waits_for_a_dump_is_built_once_and_holds_nobody_up(
     await dump.execute("BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM jobqueues")
     steps = EXPAND[EXPAND.index("with op") :].replace("(colour)", "(state)")
     migration = asyncio.create_task(release(tmp_path / "next", steps).migrate(plain))
-    began = time.monotonic()
-    while time.monotonic() - began < 5:
-        since = time.monotonic()
+    while not await fetchval(plain, BUILDS):
         await farm.heartbeat("a0")
-        assert time.monotonic() - since < 1
         await asyncio.sleep(0.05)
+    for _ in range(20):
+        await farm.heartbeat("a0")  # would wait for ever, were it for the end of the dump
     assert not migration.done()
     await dump.close()
     code, said = await migration

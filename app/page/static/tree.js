@@ -249,18 +249,22 @@
   }
   for (const name of ["focusin", "input"]) document.getElementById("panel").addEventListener(name, offerPaths);
 
-  let dragged = null;
+  let pressed = null, dragged = null;
   if ("edit" in tree.dataset) body.addEventListener("pointerover", (event) => {
     const row = event.target.closest("tr");
     if (row) row.draggable = mine(of(row)) && of(row).id !== top;
   });
   const over = (row) => { for (const old of body.querySelectorAll(".target")) old.classList.remove("target"); if (row) row.classList.add("target"); };
+  body.addEventListener("pointerdown", (event) => { pressed = event.target.closest("tr"); });
   body.addEventListener("dragstart", (event) => {
-    dragged = of(event.target.closest("tr"));
+    // The browser begins with the row that is there now: rows may have moved since the hand came down.
+    const there = event.target.closest("tr"), row = pressed?.isConnected ? pressed : there;
+    dragged = of(row);
+    if (row !== there) event.dataTransfer.setDragImage(row, 0, 0);
     event.dataTransfer.effectAllowed = "move";
     event.dataTransfer.setData("text/plain", dragged.path);
   });
-  body.addEventListener("dragover", (event) => {
+  for (const name of ["dragenter", "dragover"]) body.addEventListener(name, (event) => {
     const row = event.target.closest("tr");
     if (!dragged || !row || of(row) === dragged || !mine(of(row))) return;
     event.preventDefault();
