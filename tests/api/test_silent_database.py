@@ -20,13 +20,13 @@ class Impatient(Settings):
 
 @pytest.fixture
 def engine(database: str) -> AsyncEngine:
-    return create_engine(Impatient(pool_size=2), database)
+    return create_engine(Impatient(pool_size=3), database)
 
 
 async def test_a_statement_that_is_never_answered_is_given_up_and_its_connection_with_it(
     engine: AsyncEngine,
 ) -> None:
-    for _ in range(2):
+    for _ in range(3):
         with pytest.raises(TimeoutError):
             async with engine.begin() as connection:
                 await connection.execute(text("SELECT pg_sleep(60)"))
