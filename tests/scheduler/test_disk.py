@@ -173,7 +173,7 @@ async def test_a_connection_that_is_opened_later_tells_nothing_of_what_was_commi
     assert second is not None
     assert second is not first
     with pytest.raises(ConnectionError):
-        await waits
+        await asyncio.wait_for(waits, SILENT)
     await drop(second)
 
 
