@@ -17,6 +17,9 @@ from enum import IntEnum
 # A look costs some twentieth of a poll; with more at a time the database is idle for longer.
 TOGETHER = 4
 
+# However long all else took: with more the calls themselves would be what takes long.
+MOST = 64
+
 # About what a call costs between its turn and the next thing that it waits for. Where all else that
 # came took long, so may the calls.
 CALL_SECONDS = 0.000_1
@@ -60,7 +63,7 @@ class Turns:
 
     def _move_up(self, loop: asyncio.AbstractEventLoop) -> None:
         now = loop.time()
-        few = max(TOGETHER, int((now - self._moved) / CALL_SECONDS))
+        few = min(MOST, max(TOGETHER, int((now - self._moved) / CALL_SECONDS)))
         self._moved = now
         for _ in range(min(few, self._standing)):
             self._standing -= 1

@@ -2,11 +2,12 @@
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import AsyncIterator
 
 import pytest
 
-from app.turns import CALL_SECONDS, TOGETHER, Line, Turns
+from app.turns import CALL_SECONDS, MOST, TOGETHER, Line, Turns
 from tests.farm import Farm
 
 
@@ -99,9 +100,21 @@ async def test_no_line_stands_still_while_another_is_long(clock: Clock) -> None:
     await asyncio.gather(*calls)
 
 
+async def test_calls_that_take_long_let_no_more_of_them_on(clock: Clock) -> None:
+    turns = Turns()
+
+    async def takes_long() -> int:
+        round_ = await taken(turns, clock)
+        time.sleep(3 * CALL_SECONDS)  # noqa: ASYNC251  # it computes
+        return round_
+
+    rounds = await asyncio.gather(*(takes_long() for _ in range(4 * MOST)))
+    assert max(Counter(rounds).values()) <= MOST
+
+
 async def test_where_all_else_takes_long_more_calls_go_on_at_a_time(clock: Clock) -> None:
     turns = Turns()
-    calls = [asyncio.create_task(taken(turns, clock)) for _ in range(20 * TOGETHER)]
+    calls = [asyncio.create_task(taken(turns, clock)) for _ in range(MOST)]
     await asyncio.sleep(0)
     time.sleep(20 * TOGETHER * CALL_SECONDS)  # noqa: ASYNC251  # as a long step of the loop does
     rounds = await asyncio.gather(*calls)

@@ -104,12 +104,14 @@ class Cycles:
             self._pick(this)
         await self._write(connection, this)
         await _meanwhile(connection.execute("COMMIT"), lambda: self._answer(this))
+        self.begun = False
 
     async def refresh(self, connection: asyncpg.Connection) -> bool:
         """Take in what others did, with no lock; True if that may be work for those that wait."""
         self.begun = True
         async with connection.transaction(isolation="repeatable_read", readonly=True):
             await self.kept.catch_up(connection)
+        self.begun = False
         return self._more_is_open() or bool(self._barred or self.kept.changed_agents)
 
     def _more_is_open(self) -> bool:

@@ -18,7 +18,7 @@ from app.errors import Unavailable
 from app.scheduler import epoch, store
 from app.scheduler.arrivals import Arrivals
 from app.scheduler.cycle import Cycles, Report, Round
-from app.scheduler.disk import Disk
+from app.scheduler.disk import Disk, OtherServer
 from app.scheduler.feed import Outdated
 from app.scheduler.garbage import collect_former
 from app.scheduler.kept import KeptFarm
@@ -200,10 +200,15 @@ class Desk:
 
     async def _try(self, this: Round) -> Exception | None:
         try:
+            if not await self._disk.stands():
+                await self._part()
             cycles = await self._ready()
-            await self._disk.ready()
+            await self._disk.ready(await self._driver())
             async with asyncio.timeout(self.settings.silent_seconds):
                 await cycles.run(await self._driver(), this)
+        except OtherServer as failed:
+            await self._part()
+            return failed.with_traceback(None)
         except Exception as failed:  # noqa: BLE001  # whatever it is, polls must be answered
             await self._start_over()
             return failed.with_traceback(None)  # which would hold the farm that is thrown away
@@ -241,8 +246,12 @@ class Desk:
             async with asyncio.timeout(self.settings.silent_seconds):
                 await (await driver_of(self._connection)).execute("ROLLBACK")
         except Exception:  # noqa: BLE001  # whatever it is, another connection is better
-            self._forget_farm()
-            await self._hang_up()
+            await self._part()
+
+    async def _part(self) -> None:
+        """Leave this server: what is committed there cannot be waited for any more."""
+        self._forget_farm()
+        await self._hang_up()
 
     def _forget_farm(self) -> None:
         self._former = self._former or self._cycles is not None
@@ -295,7 +304,7 @@ class Desk:
     def _fail(
         self, asked: list[Poll], others: list[asyncio.Future[Any]], failed: Exception
     ) -> None:
-        """New calls hear of it, those that waited before wait on."""
+        """These hear of it; whoever else waits does so on."""
         now = asyncio.get_running_loop().time()
         metrics.failed([now - one.came for one in asked])
         for answer in [*(poll.answer for poll in asked), *others]:

@@ -5,11 +5,15 @@ short transaction after the other, on a connection of its own, waits for all tha
 before it: PostgreSQL writes its log in order. Only a connection that was open before a commit can
 tell that it is kept: one that is opened later may be to a server that came back without it. Where
 nobody can tell, those that wait are told so, and ask again.
+
+It has to be to the very server that cycles commit on: after a failover there may be two. So the
+two connections are compared when either is new, and end together.
 """
 
 import asyncio
 from dataclasses import dataclass, field
 
+import asyncpg
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from app import metrics
@@ -17,6 +21,13 @@ from app.db.engine import driver_of, drop
 
 # Its commit waits as long as the server's `synchronous_commit` asks for, since something is logged.
 _LOG = "SELECT pg_logical_emit_message(true, 'farmqueue', '')"
+
+# When it was started tells one server from all others, as long as both connections live.
+_SERVER = "SELECT pg_postmaster_start_time()"
+
+
+class OtherServer(ConnectionError):
+    """The two connections are to different servers: neither may go on."""
 
 
 @dataclass(slots=True, eq=False)
@@ -28,20 +39,41 @@ class Disk:
     _waiting: list[asyncio.Future[None]] = field(default_factory=list)
     _bell: asyncio.Event = field(default_factory=asyncio.Event)
     _connection: AsyncConnection | None = None
+    _beside: asyncpg.Connection | None = None  # the desk's, that was compared with it
+    _was_lost: bool = False
 
-    async def ready(self) -> None:
-        """Have a connection open; to be called before what is to be waited for is committed."""
-        if self._connection is not None:
-            if not (await driver_of(self._connection)).is_closed():
-                return
-            await self._lose(self._connection, ConnectionError("the connection was lost"))
-        self._connection = await self.engine.connect()
+    async def stands(self) -> bool:
+        """Whether what was opened still is; if not, the desk's connection has to go as well."""
+        if self._connection is not None and (await driver_of(self._connection)).is_closed():
+            await self._lose(self._connection, _lost())
+        lost, self._was_lost = self._was_lost, False
+        return not lost
+
+    async def ready(self, desk: asyncpg.Connection) -> None:
+        """Have a connection open beside the desk's, before what is to be waited for is committed.
+
+        Raises `OtherServer` where the two are not to the same one.
+        """
+        if self._connection is None:
+            self._connection = await self.engine.connect()
+            self._beside = None
+        if self._beside is desk:
+            return
+        mine = await driver_of(self._connection)
+        if await mine.fetchval(_SERVER) != await desk.fetchval(_SERVER):
+            failed = OtherServer("cycles and the wait for the disk met two servers")
+            await self._lose(self._connection, failed)
+            raise failed
+        self._beside = desk
 
     def reached(self) -> asyncio.Future[None]:
         """Done once all that is committed by now is there; an exception where that is not known."""
         waiting: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiting.append(waiting)
-        self._bell.set()
+        if self._connection is None:
+            waiting.set_exception(_lost())
+        else:
+            self._waiting.append(waiting)
+            self._bell.set()
         return waiting
 
     async def run(self) -> None:
@@ -60,8 +92,7 @@ class Disk:
         waiting, self._waiting = self._waiting, []
         connection = self._connection
         if connection is None:
-            _fail(waiting, ConnectionError("the connection was lost"))
-            return
+            return  # who waited was told when it was lost
         try:
             with metrics.DISK_SECONDS.time():
                 async with asyncio.timeout(self.silent_seconds):
@@ -77,10 +108,14 @@ class Disk:
         """Nobody can tell any more of what was committed while this connection was open."""
         if self._connection is not connection:
             return
-        self._connection = None
+        self._connection, self._was_lost = None, True
         waiting, self._waiting = self._waiting, []
         _fail(waiting, failed)
         await drop(connection)
+
+
+def _lost() -> ConnectionError:
+    return ConnectionError("the connection was lost")
 
 
 def _fail(waiting: list[asyncio.Future[None]], failed: Exception) -> None:

@@ -41,8 +41,11 @@ class Poll:
         return self.came + self.request.wait
 
     def give(self, outcome: Outcome | SentAway) -> None:
-        """Let it have this, but no earlier than what it reported is kept."""
-        if self.disk is None or self.disk.done():
+        """Let it have this once what it reported is kept; where nobody can tell, it hears that.
+
+        Also where that is known by now: whoever tells of a failure may come only after this.
+        """
+        if self.disk is None:
             give(self.answer, outcome)
         else:
             self.disk.add_done_callback(lambda _: give(self.answer, outcome))

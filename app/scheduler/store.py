@@ -23,7 +23,11 @@ Numbers = tuple[int, int, int, str, str]
 
 # In one message. What follows must be a statement of its own: one that locks and reads sees the
 # state from before the lock.
-_BEGIN = f"BEGIN; SELECT pg_advisory_xact_lock({FARM_LOCK}), {HOLDS_BRIEFLY}"
+# Its commit does not wait for the disk: of the transaction, so that no pooler gives it to others.
+_BEGIN = (
+    f"BEGIN; SELECT pg_advisory_xact_lock({FARM_LOCK}), {HOLDS_BRIEFLY},"
+    " set_config('synchronous_commit', 'off', true)"
+)
 
 _PLANS = ("enable_seqscan", "enable_hashjoin", "enable_mergejoin", "enable_sort")
 _FOR_FEW = "SET plan_cache_mode = force_generic_plan; " + "; ".join(
@@ -246,10 +250,9 @@ async def prepare(connection: asyncpg.Connection, sender: str) -> None:
     """Make a connection ready for cycles; its changes are those of `sender`.
 
     Their statements are planned once, for few rows that are found by their keys: a plan made while
-    a table is small would read the whole of it for long after it has grown. Their commits do not
-    wait for the disk.
+    a table is small would read the whole of it for long after it has grown.
     """
-    await connection.execute(f"{_FOR_FEW}; SET synchronous_commit = off")
+    await connection.execute(_FOR_FEW)
     await connection.execute("SELECT set_config('farmqueue.sender', $1, false)", sender)
 
 

@@ -3,20 +3,25 @@
 import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
+from uuid import uuid4
 
 import asyncpg
 import httpx
 import pytest
 from fastapi import FastAPI
+from starlette.types import Message
 
 from app.db.driver import connect
 from app.db.engine import driver_of, drop
-from app.scheduler import disk
+from app.scheduler import disk, store
 from app.scheduler.disk import Disk
+from app.scheduler.polls import Poll, give
+from app.scheduler.schemas import AssignRequest
 from app.settings import Settings
 from tests.farm import Farm
 from tests.held import held_open
 from tests.scheduler.kept_looks import all_equal, watching
+from tests.tokens import ADMIN
 
 SILENT = 20
 SLOW = 0.7  # seconds; an answer that does not wait is there long before
@@ -54,6 +59,16 @@ async def held_in_the_database(other: asyncpg.Connection) -> bool:
 
 async def committed(other: asyncpg.Connection) -> None:
     while not await held_in_the_database(other):
+        await asyncio.sleep(0.01)
+
+
+async def never() -> Message:
+    raise AssertionError("nobody looks whether it is there")
+
+
+async def closed(app: FastAPI) -> None:
+    """The service has noticed."""
+    while not (await driver_of(app.state.desk._disk._connection)).is_closed():
         await asyncio.sleep(0.01)
 
 
@@ -159,22 +174,81 @@ async def test_a_connection_that_is_opened_later_tells_nothing_of_what_was_commi
     app: FastAPI, other: asyncpg.Connection
 ) -> None:
     """It may be to a server that came back without it."""
-    before = Disk(app.state.engine, SILENT)
-    await before.ready()
-    waits = before.reached()
-    first = before._connection
-    assert first is not None
-    driver = await driver_of(first)
+    disk = Disk(app.state.engine, SILENT)
+    await disk.ready(other)
+    waits = disk.reached()
+    assert disk._connection is not None
+    driver = await driver_of(disk._connection)
     await other.execute("SELECT pg_terminate_backend($1)", driver.get_server_pid())
     while not driver.is_closed():
         await asyncio.sleep(0.01)
-    await before.ready()
-    second = before._connection
-    assert second is not None
-    assert second is not first
+    assert not await disk.stands()
+    for one in (waits, disk.reached()):
+        with pytest.raises(ConnectionError):
+            await asyncio.wait_for(one, SILENT)
+    await disk.ready(other)
+    assert await disk.stands()
+    await drop(disk._connection)
+
+
+async def test_cycles_commit_on_no_other_server_than_the_wait_is_of(
+    farm: Farm, app: FastAPI, other: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After a failover a service may reach both, the former one and the new one."""
+    await farm.agent("a0")
+    assert await farm.gets("a0") is None
+    await farm.job("shot")
+    desk = app.state.desk
+    former = desk._connection
+    with monkeypatch.context() as failed_over:
+        failed_over.setattr("app.scheduler.disk._SERVER", "SELECT pg_backend_pid()")
+        await cut_the_disk(app, other)
+        await closed(app)
+        assert (await farm.ask("a0")).status_code == 503
+        assert desk._connection is None
+    assert not await held_in_the_database(other)
+    assert await farm.gets("a0") == "shot"
+    assert desk._connection is not former
+
+
+async def test_a_lost_wait_ends_the_connection_of_cycles_too(
+    farm: Farm, app: FastAPI, other: asyncpg.Connection
+) -> None:
+    await farm.agent("a0")
+    assert await farm.gets("a0") is None
+    former = app.state.desk._connection
+    await cut_the_disk(app, other)
+    await closed(app)
+    assert await farm.gets("a0") is None
+    assert app.state.desk._connection is not former
+
+
+async def test_a_wait_that_cannot_be_opened_costs_no_reading_of_the_farm(
+    farm: Farm, app: FastAPI, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await farm.agent("a0")
+    assert await farm.gets("a0") is None
+    kept = app.state.desk.kept
+
+    async def fails(*_: object) -> None:
+        raise OSError("too many connections")
+
+    with monkeypatch.context() as full:
+        full.setattr(Disk, "ready", fails)
+        assert {(await farm.ask("a0")).status_code for _ in range(2)} == {503}
+    assert app.state.desk.kept is kept
+
+
+async def test_nobody_is_sent_away_in_peace_whose_report_may_be_lost() -> None:
+    """Whoever tells of the failure comes after the poll's time was over."""
+    loop = asyncio.get_running_loop()
+    disk: asyncio.Future[None] = loop.create_future()
+    poll = Poll(AssignRequest(agent_id=uuid4()), ADMIN, never, disk=disk)
+    disk.add_done_callback(lambda failed: give(poll.answer, failed.exception()))
+    disk.set_exception(ConnectionError("lost"))
+    poll.give(None)
     with pytest.raises(ConnectionError):
-        await asyncio.wait_for(waits, SILENT)
-    await drop(second)
+        await poll.answer
 
 
 async def test_a_connection_that_was_lost_while_nobody_asked_fails_nobody(
@@ -184,8 +258,7 @@ async def test_a_connection_that_was_lost_while_nobody_asked_fails_nobody(
     assert await farm.gets("a0") is None
     await farm.job("shot")
     await cut_the_disk(app, other)
-    while not (await driver_of(app.state.desk._disk._connection)).is_closed():
-        await asyncio.sleep(0.01)
+    await closed(app)
     assert await farm.gets("a0") == "shot"
 
 
@@ -196,12 +269,20 @@ async def how_it_commits(connection: asyncpg.Connection) -> tuple[str, str]:
     return found["setting"], found["source"]
 
 
-async def test_only_cycles_do_not_wait_for_the_disk_themselves(farm: Farm, app: FastAPI) -> None:
-    """All else, a submission for one, commits as the server is set up, and so does the wait."""
+async def test_only_cycles_do_not_wait_for_the_disk_themselves(
+    farm: Farm, app: FastAPI, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And only within: the same session, and all others, commit as the server is set up."""
     await farm.agent("a0")
+    desk, inside = app.state.desk, []
+    decide = store.decide
+
+    async def seen(connection: asyncpg.Connection, *arguments: Any) -> Any:
+        inside.append(await how_it_commits(connection))
+        return await decide(connection, *arguments)
+
+    monkeypatch.setattr(store, "decide", seen)
     await farm.ask("a0")
-    desk = app.state.desk
-    assert await how_it_commits(await driver_of(desk._connection)) == ("off", "session")
-    assert (await how_it_commits(await driver_of(desk._disk._connection)))[1] != "session"
-    async with app.state.engine.connect() as connection:
+    assert inside == [("off", "session")]
+    for connection in (desk._connection, desk._disk._connection):
         assert (await how_it_commits(await driver_of(connection)))[1] != "session"
