@@ -43,11 +43,12 @@ async def test_a_minute_is_written_once_whoever_is_at_it(
     [row] = await rows(
         database,
         "SELECT *, at = date_trunc('minute', at) AS whole, agents ->> 'working' AS working,"
-        " queues FROM farm_figures ORDER BY at LIMIT 1",
+        " queues FROM farm_figures WHERE seconds = 60 ORDER BY at LIMIT 1",
     )
     assert (row["seconds"], row["whole"], row["working"]) == (60, True, "1")
     assert json.loads(row["queues"]) == {"0": [1, 1, 8], str(films): [1, 1, 8]}
-    assert len({found["at"] for found in await rows(database)}) == len(await rows(database))
+    written = [(found["seconds"], found["at"]) for found in await rows(database)]
+    assert len(set(written)) == len(written)
 
 
 async def test_what_queues_are_entitled_to_is_null_where_it_is_not_known_yet(
@@ -136,9 +137,10 @@ async def test_minutes_go_after_two_days_and_hours_after_forty(
     ages = await rows(
         database,
         "SELECT seconds, date_part('day', now() - at) AS days FROM farm_figures"
-        " WHERE at < now() - interval '20 hours' ORDER BY seconds, days",
+        " WHERE at < now() - interval '20 hours' AND (seconds = 60 OR at < now() - interval '2 days')"
+        " ORDER BY seconds, days",
     )
-    assert [(row["seconds"], row["days"]) for row in ages] == [(60, 1), (3600, 1), (3600, 39)]
+    assert [(row["seconds"], row["days"]) for row in ages] == [(60, 1), (3600, 39)]
 
 
 @pytest.mark.parametrize(
