@@ -101,7 +101,8 @@ async def _all(connection: AsyncConnection, role: str, grants: Sequence[str]) ->
 
 
 async def _of_service(connection: AsyncConnection) -> list[str]:
-    schema, by_default, grants = await _of_both(connection)
+    schema, database, by_default, grants = await _of_both(connection)
+    grants.append(f"GRANT TEMPORARY ON DATABASE {database} TO {{role}}")  # functions of a session
     for table in await connection.execute(_TABLES, {"unseen": "{}"}):
         rights = LESS.get(table.name, EVERYTHING)
         grants.append(f"GRANT {rights} ON {table.quoted} TO {{role}}")
@@ -114,7 +115,7 @@ async def _of_service(connection: AsyncConnection) -> list[str]:
 
 
 async def _of_reader(connection: AsyncConnection) -> list[str]:
-    _, by_default, grants = await _of_both(connection)
+    _, _, by_default, grants = await _of_both(connection)
     for table in await connection.execute(_TABLES, {"unseen": json.dumps(UNSEEN)}):
         columns = f" ({table.seen})" if table.name in UNSEEN else ""
         grants.append(f"GRANT SELECT{columns} ON {table.quoted} TO {{role}}")
@@ -122,13 +123,14 @@ async def _of_reader(connection: AsyncConnection) -> list[str]:
     return grants
 
 
-async def _of_both(connection: AsyncConnection) -> tuple[str, str, list[str]]:
-    """The schema, how its defaults begin, and the way in, with nothing of what was before."""
+async def _of_both(connection: AsyncConnection) -> tuple[str, str, str, list[str]]:
+    """The schema, the database, how defaults begin, and the way in, with nothing of before."""
     schema, database, owner = (await connection.execute(_PLACE)).one()
     by_default = f"ALTER DEFAULT PRIVILEGES FOR ROLE {owner} IN SCHEMA {schema}"
     kinds = ("TABLES", "SEQUENCES", "FUNCTIONS")
     return (
         schema,
+        database,
         by_default,
         [
             *(f"REVOKE ALL ON ALL {kind} IN SCHEMA {schema} FROM {{role}}" for kind in kinds),

@@ -26,7 +26,7 @@ ThisAgent = Annotated[UUID | None, Query(description="Why not this agent; unset:
 
 @router.get("/jobs/{job_id}/explain", summary="Why a job does not run")
 async def job(
-    job_id: PathId, desk: AtTheDesk, connection: Transaction, agent_id: ThisAgent = None
+    job_id: PathId, desk: AtTheDesk, caller: Asking, agent_id: ThisAgent = None
 ) -> Explanation:
     """All that is in its way, the binding reason first, and the smallest change that would help.
 
@@ -34,7 +34,7 @@ async def job(
     this job was passed over. It is of the agent asked for; else of one that is free and can do it;
     else of a busy one, as if it were free just now.
     """
-    return await service.job(desk, connection, job_id, agent_id)
+    return await service.job(desk, caller, job_id, agent_id)
 
 
 @router.get("/jobqueues/{jobqueue_id}/explain", summary="Why a queue gets no agent")

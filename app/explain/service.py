@@ -31,16 +31,16 @@ from app.scheduler.kept import KeptFarm
 from app.scheduler.refusals import AgentNotFound, AssignmentNotFound
 
 
-async def job(
-    desk: Desk, connection: AsyncConnection, job_id: int, agent_id: UUID | None
-) -> Explanation:
+async def job(desk: Desk, caller: Caller, job_id: int, agent_id: UUID | None) -> Explanation:
     """Why a job gets no agent, or not this one."""
-    ram = await store.ram(connection)
-    kept = await desk.look()
+    async with desk.engine.connect() as connection:  # given back: the desk may need one
+        ram = await store.ram(connection)
+    kept = await seen(desk, caller)
     found = kept.jobs.get(job_id)
     if found is not None:
         return explained(kept, found.job, agent_id, ram)
-    return await _over(connection, job_id)
+    async with desk.engine.connect() as connection:
+        return await _over(connection, job_id)
 
 
 async def queue(desk: Desk, caller: Caller, queue_id: int, agent_id: UUID | None) -> Explanation:

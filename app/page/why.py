@@ -6,7 +6,6 @@ from fastapi import APIRouter, Request, Response
 
 from app.access import Right
 from app.caller import needs
-from app.db.engine import Transaction
 from app.explain import service
 from app.page.render import html
 from app.page.route import LoggedIn, PageRoute
@@ -22,14 +21,8 @@ router = APIRouter(
 
 
 @router.get("/jobs/{job_id}/why")
-async def job(
-    job_id: PathId,
-    request: Request,
-    desk: AtTheDesk,
-    connection: Transaction,
-    session: LoggedIn,
-) -> Response:
-    why = await service.job(desk, connection, job_id, None)
+async def job(job_id: PathId, request: Request, desk: AtTheDesk, session: LoggedIn) -> Response:
+    why = await service.job(desk, session.caller, job_id, None)
     return Response(html(request, session, "why.html", why=why), media_type="text/html")
 
 

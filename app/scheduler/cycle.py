@@ -1,10 +1,8 @@
 """One cycle: every call that came meanwhile is served in one transaction, over the kept farm."""
 
-import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 from uuid import UUID
 
 import asyncpg
@@ -15,7 +13,7 @@ from app.errors import AppError
 from app.policy.made import why
 from app.policy.pick import give, pick
 from app.policy.states import Mode, TaskState
-from app.scheduler import leases, reports, store
+from app.scheduler import feed, leases, reports, session, store
 from app.scheduler.answer import answer
 from app.scheduler.kept import Holding, KeptAgent, KeptFarm
 from app.scheduler.refusals import AgentDisabled, AgentNotFound, AssignmentNotFound
@@ -88,29 +86,24 @@ class Cycles:
         self._barred: set[UUID] = set()
 
     async def run(self, connection: asyncpg.Connection, this: Round) -> None:
-        """Serve the round and commit. If it raises once `begun`, the kept farm is of no more use.
-
-        What can be thought while the database works is thought then.
-        """
+        """Serve the round and commit. If it raises once `begun`, the kept farm is of no use."""
         self.begun = False
-        await store.begin(connection)
+        row = await session.begin(connection, self.kept.seen)
         self.begun = True
-        await self.kept.catch_up(connection)
+        await self.kept.catch_up(connection, row)
         self._meet(this)
         said = await self._count_reports(connection, this)
-        if said:
-            await _meanwhile(store.report(connection, said), lambda: self._pick(this))
-        else:
-            self._pick(this)
-        await self._write(connection, this)
-        await _meanwhile(connection.execute("COMMIT"), lambda: self._answer(this))
+        self._pick(this)
+        await self._look_up(connection, this)
+        await self._write(connection, said, this)
         self.begun = False
+        self._answer(this)
 
     async def refresh(self, connection: asyncpg.Connection) -> bool:
         """Take in what others did, with no lock; True if that may be work for those that wait."""
         self.begun = True
         async with connection.transaction(isolation="repeatable_read", readonly=True):
-            await self.kept.catch_up(connection)
+            await self.kept.catch_up(connection, await feed.read(connection, self.kept.seen))
         self.begun = False
         return self._more_is_open() or bool(self._barred or self.kept.changed_agents)
 
@@ -146,7 +139,7 @@ class Cycles:
 
     async def _count_reports(
         self, connection: asyncpg.Connection, this: Round
-    ) -> Sequence[tuple[Any, ...]]:
+    ) -> Sequence[store.Judged]:
         """Judge every report by the assignment that it is of, then count them all.
 
         What is to be written of it.
@@ -265,28 +258,32 @@ class Cycles:
             elif farm.standing & farm.kinds.met_by(agent.facts):
                 self._barred.add(agent.facts.id)
 
-    async def _write(self, connection: asyncpg.Connection, this: Round) -> None:
-        """Write what was decided, and read what the answers need beside it."""
+    async def _look_up(self, connection: asyncpg.Connection, this: Round) -> None:
+        """Read what the answers need that this process does not know yet."""
+        if this.held:
+            for row in await store.unfinished(connection, [held.id for held in this.held]):
+                tasks = zip(row["ordinals"], row["attempts"], strict=True)
+                ended = self.kept.held[row["id"]].over
+                this.attempts[row["id"]] = {task: n for task, n in tasks if task not in ended}
+        job_ids = [one.job_id for one in this.grants] + [held.job_id for held in this.held]
+        if missing := self.kept.told.missing(job_ids):
+            self.kept.told.add(await store.told(connection, missing))
+
+    async def _write(
+        self, connection: asyncpg.Connection, said: Sequence[store.Judged], this: Round
+    ) -> None:
+        """Write what was reported and decided."""
         grants = [
             (one.agent.facts.id, one.job_id, _array(one.ordinals), one.why) for one in this.grants
         ]
         alive, began = self._alive(this), steady()
-        rows = await store.decide(connection, grants, alive, _numbers(this))
+        rows = await session.write(connection, said, grants, alive, _numbers(this))
         self.kept.wrote(rows[0]["transaction"])
         lease, now = self.settings.lease_seconds, rows[0]["now"]
         leases.written(alive, self.kept.agents, lease, now, began)
-        made = {row["agent_id"]: row for row in rows}
-        for one in this.grants:
-            row = made[one.agent.facts.id]
+        for one, row in zip(this.grants, rows, strict=bool(this.grants)):
             self.kept.hold(Holding(row["id"], one.agent.facts.id, one.job_id, one.ordinals))
             this.attempts[row["id"]] = dict(zip(one.ordinals, row["attempts"], strict=True))
-        if this.held:
-            for row in await store.unfinished(connection, [held.id for held in this.held]):
-                tasks = zip(row["ordinals"], row["attempts"], strict=True)
-                this.attempts[row["id"]] = dict(tasks)
-        job_ids = [one.job_id for one in this.grants] + [held.job_id for held in this.held]
-        if missing := self.kept.told.missing(job_ids):
-            self.kept.told.add(await store.told(connection, missing))
 
     def _alive(self, this: Round) -> list[store.Alive]:
         """Agents that called, to be written; those that will wait may be silent meanwhile."""
@@ -332,13 +329,3 @@ def _numbers(this: Round) -> list[store.Numbers]:
 
 def _array(numbers: Sequence[int]) -> str:
     return "{" + ",".join(map(str, numbers)) + "}"
-
-
-async def _meanwhile(statement: Awaitable[object], think: Callable[[], None]) -> None:
-    """Think while the database works on the statement."""
-    working = asyncio.ensure_future(statement)
-    try:
-        await asyncio.sleep(0)  # now it is on its way
-        think()
-    finally:
-        await working

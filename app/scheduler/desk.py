@@ -15,7 +15,7 @@ from app.caller import Caller, token_ended
 from app.db.engine import driver_of, drop
 from app.db.failures import clashed, first_line
 from app.errors import Unavailable
-from app.scheduler import epoch, store
+from app.scheduler import epoch, session
 from app.scheduler.arrivals import Arrivals
 from app.scheduler.cycle import Cycles, Report, Round
 from app.scheduler.disk import Disk, OtherServer
@@ -230,7 +230,7 @@ class Desk:
         if self._connection is None:
             self._connection = await self.engine.connect()
             try:
-                await store.prepare(await driver_of(self._connection), self.name)
+                await session.prepare(await driver_of(self._connection), self.name)
             except BaseException:
                 await self._hang_up()
                 raise
@@ -244,7 +244,7 @@ class Desk:
             return
         try:
             async with asyncio.timeout(self.settings.silent_seconds):
-                await (await driver_of(self._connection)).execute("ROLLBACK")
+                await session.leave(await driver_of(self._connection))
         except Exception:  # noqa: BLE001  # whatever it is, another connection is better
             await self._part()
 

@@ -6,9 +6,10 @@ one does, is news: of transactions that had not begun then, or were under way. N
 nothing is read twice, no writer waits for a reader, and a long transaction costs no reader more.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from time import time
+from typing import Any
 from uuid import UUID
 
 import asyncpg
@@ -103,30 +104,33 @@ class News:
 
 async def start(connection: asyncpg.Connection) -> Seen:
     """Begin to read from what the present snapshot shows."""
-    row = await _row(connection, 2**63 - 1, [], 0)
+    row = await connection.fetchrow(READ, 2**63 - 1, [], 0)
+    schema.check(row["revision"])
     return Seen(row["snapshot"], row["server"])
 
 
-async def read(connection: asyncpg.Connection, last: Seen) -> News:
+async def read(connection: asyncpg.Connection, last: Seen) -> asyncpg.Record:
+    """A row of what is new, for `news`."""
+    return await connection.fetchrow(READ, *since(last))
+
+
+def since(last: Seen) -> tuple[int, Sequence[int], int]:
+    """The values of `READ`."""
+    return last.end, last.under_way, last.own
+
+
+def news(row: Mapping[str, Any], last: Seen) -> News:
     """What is new. Raises `Outdated`, and `Unavailable` where the schema is another release's."""
-    row = await _row(connection, last.end, last.under_way, last.own)
+    schema.check(row["revision"])
     too_late = row["since"] is not None and row["since"] > last.oldest
     if row["everything"] or row["server"] != last.server or too_late:
         raise Outdated
     seen = Seen(row["snapshot"], row["server"])
-    news = News(seen, row["queues"], row["jobs"], row["agents"], row["tokens"])
+    found = News(seen, row["queues"], row["jobs"], row["agents"], row["tokens"])
     metrics.FEED_READ.set(seen.at)
     metrics.FEED_LAG.set(seen.at - last.at)
-    metrics.FEED_NEWS.set(len(news.queues) + len(news.jobs) + len(news.agents))
-    return news
-
-
-async def _row(
-    connection: asyncpg.Connection, end: int, under_way: Sequence[int], own: int
-) -> asyncpg.Record:
-    row = await connection.fetchrow(READ, end, under_way, own)
-    schema.check(row["revision"])
-    return row
+    metrics.FEED_NEWS.set(len(found.queues) + len(found.jobs) + len(found.agents))
+    return found
 
 
 async def forget_old(connection: AsyncConnection) -> None:

@@ -44,7 +44,11 @@ class Holding:
 
     @property
     def complete(self) -> bool:
-        return len(self.done) + len(self.failed) == len(self.ordinals)
+        return len(self.over) == len(self.ordinals)
+
+    @property
+    def over(self) -> set[int]:
+        return self.done | self.failed
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,12 +121,13 @@ class KeptFarm:
             await kept._build(queues, jobs, failed, agents)
         return kept
 
-    async def catch_up(self, connection: asyncpg.Connection) -> None:
+    async def catch_up(self, connection: asyncpg.Connection, row: asyncpg.Record) -> None:
         """Take in what others changed. Raises `feed.Outdated` where only `load` can tell.
 
-        Under the farm lock, or in a transaction that reads from one snapshot.
+        The row was read under the farm lock, which is held, or in a transaction that reads from one
+        snapshot.
         """
-        news = await feed.read(connection, self.seen)
+        news = feed.news(row, self.seen)
         if news.tokens:
             await self.known.hear(connection, news.tokens)
         if news.queues:

@@ -79,7 +79,7 @@ def of_poll(
 
 async def count(
     connection: asyncpg.Connection, kept: KeptFarm, counted: list[Counted]
-) -> Sequence[tuple[Any, ...]]:
+) -> Sequence[store.Judged]:
     """Let the kept farm know the news of all reports of a cycle; what the store has to write.
 
     Two reports on one task in the same cycle are one by now: an end after progress, or the same.
@@ -125,7 +125,7 @@ async def _failures(connection: asyncpg.Connection, failed: Iterable[Counted]) -
     }
 
 
-def _row(kept: KeptFarm, one: Counted, before: Failures) -> tuple[Any, ...]:
+def _row(kept: KeptFarm, one: Counted, before: Failures) -> store.Judged:
     """What the store writes of it, once the kept farm knows."""
     holding, result = one.holding, one.result
     if result.state is Said.DONE:

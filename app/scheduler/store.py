@@ -3,14 +3,13 @@
 Straight to the driver, with arrays for rows: a cycle is what every call of every agent waits for.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
 import asyncpg
 
 from app.db.counts import FINISHED, HELD_BY, NEW_VERSION
-from app.db.driver import FARM_LOCK, HOLDS_BRIEFLY
 
 Rows = Sequence[asyncpg.Record]
 
@@ -20,20 +19,12 @@ Alive = tuple[UUID, int | None, float, bool]
 # What changed of a job: id, more done, more failed; ordinals that came back, ordinals that went
 # out, both as the text of a multirange.
 Numbers = tuple[int, int, int, str, str]
+# What was reported of a task; columns as `REPORT` names them.
+Judged = tuple[int, UUID, int, int, str, str, str | None, float | None]
 
-# In one message. What follows must be a statement of its own: one that locks and reads sees the
-# state from before the lock.
-# Its commit does not wait for the disk: of the transaction, so that no pooler gives it to others.
-_BEGIN = (
-    f"BEGIN; SELECT pg_advisory_xact_lock({FARM_LOCK}), {HOLDS_BRIEFLY},"
-    " set_config('synchronous_commit', 'off', true)"
-)
-
-_PLANS = ("enable_seqscan", "enable_hashjoin", "enable_mergejoin", "enable_sort")
-_FOR_FEW = "SET plan_cache_mode = force_generic_plan; " + "; ".join(
-    f"SET {plan} = off" for plan in _PLANS
-)
-_FOR_ALL = "; ".join(f"SET LOCAL {plan} = on" for plan in _PLANS)
+# Plans of whole tables.
+PLANS = ("enable_seqscan", "enable_hashjoin", "enable_mergejoin", "enable_sort")
+_FOR_ALL = "; ".join(f"SET LOCAL {plan} = on" for plan in PLANS)
 
 # The tree from the top, so that a parent comes before its children.
 _QUEUES = """
@@ -122,10 +113,10 @@ JOIN tasks t ON t.job_id = n.job_id AND t.ordinal = n.ordinal
 """
 
 # What was reported, already judged: `said` is the agent's word, `becomes` the task's next state.
-_REPORT = """
+REPORT = """
 WITH said AS (
-    SELECT * FROM unnest($1::bigint[], $2::uuid[], $3::bigint[], $4::int[], $5::text[], $6::text[],
-        $7::text[], $8::float8[])
+    SELECT * FROM unnest($14::bigint[], $15::uuid[], $16::bigint[], $17::int[], $18::text[],
+        $19::text[], $20::text[], $21::float8[])
         AS s(assignment_id, agent_id, job_id, ordinal, said, becomes, error, progress)
 ),
 told_tasks AS (
@@ -155,12 +146,12 @@ told_assignments AS (
         ended_because = CASE WHEN cardinality(a.done || o.done || a.failed || o.failed)
             = cardinality(a.ordinals) THEN 'completed' END
     FROM outcomes o WHERE a.id = o.assignment_id
-    RETURNING a.id, a.ended_at IS NOT NULL AS ended
+    RETURNING a.id, o.agent_id, o.job_id, o.done, o.failed, a.ended_at IS NOT NULL AS ended
 )
 INSERT INTO history (actor, action, agent_id, job_id, assignment_id, detail)
-SELECT 'agent:' || o.agent_id, 'assignment.reported', o.agent_id, o.job_id, o.assignment_id,
-    jsonb_build_object('done', to_jsonb(o.done), 'failed', to_jsonb(o.failed), 'ended', a.ended)
-FROM outcomes o JOIN told_assignments a ON a.id = o.assignment_id ORDER BY o.assignment_id
+SELECT 'agent:' || agent_id, 'assignment.reported', agent_id, job_id, id,
+    jsonb_build_object('done', to_jsonb(done), 'failed', to_jsonb(failed), 'ended', ended)
+FROM told_assignments ORDER BY id
 """
 
 # What a cycle decided. New assignments come in the order in which they were decided: the ids of the
@@ -216,10 +207,8 @@ FROM (
         CAST(CAST(pg_current_xact_id() AS text) AS bigint) AS transaction
 ) now
 LEFT JOIN (
-    SELECT m.id, m.agent_id, b.attempts FROM made m JOIN (
-        SELECT assignment_id, array_agg(attempts ORDER BY ordinal) AS attempts
-        FROM begun GROUP BY assignment_id
-    ) b ON b.assignment_id = m.id
+    SELECT assignment_id AS id, array_agg(attempts ORDER BY ordinal) AS attempts
+    FROM begun GROUP BY assignment_id ORDER BY assignment_id
 ) made ON true
 """
 
@@ -239,21 +228,6 @@ SELECT j.id, j.title, CAST(j.data AS text) AS data, CAST(j.environ AS text) AS e
     j.cpus, j.ram, j.batch, q.fullpath AS queue
 FROM jobs j LEFT JOIN jobqueues q ON q.id = j.job_queue_id WHERE j.id = ANY($1::bigint[])
 """
-
-
-async def begin(connection: asyncpg.Connection) -> None:
-    """Begin a transaction that holds the farm-wide lock."""
-    await connection.execute(_BEGIN)
-
-
-async def prepare(connection: asyncpg.Connection, sender: str) -> None:
-    """Make a connection ready for cycles; its changes are those of `sender`.
-
-    Their statements are planned once, for few rows that are found by their keys: a plan made while
-    a table is small would read the whole of it for long after it has grown.
-    """
-    await connection.execute(_FOR_FEW)
-    await connection.execute("SELECT set_config('farmqueue.sender', $1, false)", sender)
 
 
 async def plan_for_all(connection: asyncpg.Connection) -> None:
@@ -299,30 +273,16 @@ async def failures(connection: asyncpg.Connection, tasks: Sequence[tuple[int, in
     )
 
 
-async def report(connection: asyncpg.Connection, said: Iterable[tuple[Any, ...]]) -> None:
-    """Write what was judged to count; columns as `_REPORT` names them."""
-    await connection.execute(_REPORT, *zip(*said, strict=True))
-
-
-async def decide(
-    connection: asyncpg.Connection,
-    grants: Sequence[Granted],
-    alive: Sequence[Alive],
-    jobs: Sequence[Numbers],
-) -> Rows:
-    """Write what a cycle decided.
-
-    Returns a row for each assignment: id, agent_id and the attempts of its tasks; one of nulls
-    where there is none. In all of them stand the database's `now` and this `transaction`.
-    """
-    return await _rows(connection, DECIDE, *decided(grants, alive, jobs))
-
-
 def decided(
     grants: Sequence[Granted], alive: Sequence[Alive], jobs: Sequence[Numbers]
 ) -> Sequence[Sequence[Any]]:
     """The values of `DECIDE`."""
     return [*_columns(grants, 4), *_columns(alive, 4), *_columns(jobs, 5)]
+
+
+def reported(said: Sequence[Judged]) -> Sequence[Sequence[Any]]:
+    """The values of `REPORT`, which stand behind those of `DECIDE`."""
+    return _columns(said, 8)
 
 
 def _columns(rows: Sequence[tuple[Any, ...]], width: int) -> Sequence[Sequence[Any]]:

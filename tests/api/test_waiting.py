@@ -239,7 +239,7 @@ async def test_a_failed_cycle_refuses_new_polls_and_keeps_old_ones(
         raise OSError("the database went away")
 
     with monkeypatch.context() as broken:
-        broken.setattr("app.scheduler.store.begin", fails)
+        broken.setattr("app.scheduler.session.begin", fails)
         app.state.desk.stir()
         refused = await farm.ask("new")
     assert (refused.status_code, "retry-after" in refused.headers) == (503, True)

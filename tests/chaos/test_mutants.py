@@ -41,9 +41,9 @@ MUTANTS = {
         f"{FIRST_FIVE}a_release_whose_answer_was_lost_is_of_the_old_work_only",
     ),
     "no farm lock": Mutant(
-        "app/scheduler/store.py",
-        "BEGIN; SELECT pg_advisory_xact_lock({FARM_LOCK})",
-        "BEGIN; SELECT {FARM_LOCK}",
+        "app/scheduler/session.py",
+        "LOCK = FARM_LOCK",
+        'LOCK = "pg_backend_pid()"',
         f"{FIRST_FIVE}32_agents_never_pass_a_limit_that_is_lowered_under_a_queue_that_moves",
     ),
     "clashes are heard of": Mutant(

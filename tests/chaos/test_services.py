@@ -71,25 +71,32 @@ async def has_the_lock_and_waits(on: Stage) -> bool:
     return bool(found["n"])
 
 
+@pytest.mark.parametrize(
+    ("state", "lock"),
+    [
+        ("done", "assignments IN SHARE MODE"),  # while it writes
+        ("failed", "tasks IN ACCESS EXCLUSIVE MODE"),  # while it reads what it has to know first
+    ],
+)
 async def test_a_service_that_is_gone_in_the_middle_of_a_cycle_holds_the_others_up_for_seconds(
-    stage: Maker,
+    stage: Maker, state: str, lock: str
 ) -> None:
     """It holds the farm lock, and no word of its end comes: its machine lost its power."""
     async with stage(lock_timeout_seconds=5, lease_seconds=300) as on:
         lost, well = on.replicas
         first, second = ids = await enlist(on, 2)
-        await on.farm.job("shot", tasks=4)
+        await on.farm.job("shot", tasks=4, requeue=-1)
         locker = await asyncpg.connect(on.postgres.url)
         async with client(lost.door_url) as one, client(well.door_url) as two:
-            held = (await on.ledger.post(one, "/assign", {"agent_id": first})).answer
-            assert held is not None
-            report = f"/assignments/{held['id']}/results", {"results": done(held)}
-            assert (await on.ledger.post(one, *report)).accepted
+            poll = {"agent_id": first, "wait": 60}
+            for said in ("failed", state):  # its statements are prepared by then
+                held = (await on.ledger.post(one, "/assign", poll)).answer
+                assert held is not None
+                results = [{**result, "state": said} for result in done(held)]
+                poll = poll | {"assignment_id": held["id"], "results": results}
             async with locker.transaction():
-                await locker.execute("LOCK TABLE assignments IN SHARE MODE")
-                asking = asyncio.create_task(
-                    on.ledger.post(one, "/assign", {"agent_id": first, "wait": 60})
-                )
+                await locker.execute(f"LOCK TABLE {lock}")
+                asking = asyncio.create_task(on.ledger.post(one, "/assign", poll))
                 while not await has_the_lock_and_waits(on):
                     await asyncio.sleep(0.02)
                 lost.database.hole()

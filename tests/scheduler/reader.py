@@ -14,7 +14,7 @@ class Reader:
 
     async def news(self) -> tuple[set[int], set[int], set[str]]:
         """Queues, jobs and agents."""
-        news = await feed.read(self.connection, self.seen)
+        news = feed.news(await feed.read(self.connection, self.seen), self.seen)
         for ids in (news.queues, news.jobs, news.agents):
             assert len(set(ids)) == len(ids)
         self.seen = news.seen

@@ -13,7 +13,7 @@ from starlette.types import Message
 
 from app.db.driver import connect
 from app.db.engine import driver_of, drop
-from app.scheduler import disk, store
+from app.scheduler import disk
 from app.scheduler.disk import Disk
 from app.scheduler.polls import Poll, give
 from app.scheduler.schemas import AssignRequest
@@ -262,27 +262,24 @@ async def test_a_connection_that_was_lost_while_nobody_asked_fails_nobody(
     assert await farm.gets("a0") == "shot"
 
 
-async def how_it_commits(connection: asyncpg.Connection) -> tuple[str, str]:
-    """What `synchronous_commit` is, and who set it."""
-    setting = "SELECT setting, source FROM pg_settings WHERE name = 'synchronous_commit'"
-    found = await connection.fetchrow(setting)
-    return found["setting"], found["source"]
+SET_BY = "SELECT setting, source FROM pg_settings WHERE name = 'synchronous_commit'"
+
+SEEN = f"""
+CREATE TABLE seen AS {SET_BY} LIMIT 0;
+CREATE FUNCTION see() RETURNS trigger LANGUAGE plpgsql AS
+$$ BEGIN INSERT INTO seen {SET_BY}; RETURN NULL; END $$;
+CREATE TRIGGER see AFTER UPDATE ON agents EXECUTE FUNCTION see();
+"""
 
 
 async def test_only_cycles_do_not_wait_for_the_disk_themselves(
-    farm: Farm, app: FastAPI, monkeypatch: pytest.MonkeyPatch
+    farm: Farm, app: FastAPI, other: asyncpg.Connection
 ) -> None:
     """And only within: the same session, and all others, commit as the server is set up."""
     await farm.agent("a0")
-    desk, inside = app.state.desk, []
-    decide = store.decide
-
-    async def seen(connection: asyncpg.Connection, *arguments: Any) -> Any:
-        inside.append(await how_it_commits(connection))
-        return await decide(connection, *arguments)
-
-    monkeypatch.setattr(store, "decide", seen)
+    await other.execute(SEEN)
     await farm.ask("a0")
-    assert inside == [("off", "session")]
+    assert [tuple(row) for row in await other.fetch("TABLE seen")] == [("off", "session")]
+    desk = app.state.desk
     for connection in (desk._connection, desk._disk._connection):
-        assert (await how_it_commits(await driver_of(connection)))[1] != "session"
+        assert (await (await driver_of(connection)).fetchrow(SET_BY))["source"] != "session"

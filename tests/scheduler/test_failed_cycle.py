@@ -2,6 +2,8 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from itertools import product
+from types import ModuleType
 from typing import Any
 
 import asyncpg
@@ -10,12 +12,14 @@ import pytest
 from fastapi import FastAPI
 
 from app.db.driver import FARM_LOCK, connect
-from app.scheduler import store
+from app.scheduler import session, store
 from app.settings import Settings
 from tests.farm import Farm
 from tests.scheduler.kept_looks import all_equal, watching
 
 SOON = 60  # seconds
+
+Where = tuple[ModuleType, str]  # a function that sends a statement
 
 
 @pytest.fixture
@@ -61,14 +65,24 @@ async def nothing_came_of_it(farm: Farm, app: FastAPI, database: str) -> None:
         await all_equal(farm.client, app, witness)
 
 
-@pytest.mark.parametrize("where", ["report", "told", "decide"])
-@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize(
+    ("when", "where"),
+    [
+        *product(["before", "after"], [(store, "failures"), (store, "told")]),
+        ("before", (session, "write")),
+    ],
+)
 async def test_a_cycle_that_fails_at_a_statement_gives_nothing(
-    farm: Farm, app: FastAPI, database: str, monkeypatch: pytest.MonkeyPatch, where: str, when: str
+    farm: Farm,
+    app: FastAPI,
+    database: str,
+    monkeypatch: pytest.MonkeyPatch,
+    when: str,
+    where: Where,
 ) -> None:
     await three_agents(farm)
     app.state.desk._cycles.kept.told.clear()
-    works = getattr(store, where)
+    works = getattr(*where)
 
     async def fails(*arguments: Any) -> None:
         if when == "after":
@@ -76,8 +90,8 @@ async def test_a_cycle_that_fails_at_a_statement_gives_nothing(
         raise OSError("the database went away")
 
     with monkeypatch.context() as broken:
-        broken.setattr(store, where, fails)
-        if where != "report":
+        broken.setattr(*where, fails)
+        if where != (store, "failures"):
             answers = await asyncio.gather(farm.ask("a1"), farm.ask("a1"))
             assert {answer.status_code for answer in answers} == {503}
         else:
@@ -102,18 +116,18 @@ async def test_a_cycle_whose_commit_is_refused_gives_nothing(
     await nothing_came_of_it(farm, app, database)
 
 
-@pytest.mark.parametrize("where", ["begin", "told", "decide"])
+@pytest.mark.parametrize("where", [(session, "begin"), (store, "told")])
 async def test_a_cycle_whose_connection_is_cut_gives_nothing(
     farm: Farm,
     app: FastAPI,
     database: str,
     other: asyncpg.Connection,
     monkeypatch: pytest.MonkeyPatch,
-    where: str,
+    where: Where,
 ) -> None:
     await three_agents(farm)
     app.state.desk._cycles.kept.told.clear()
-    works = getattr(store, where)
+    works = getattr(*where)
 
     async def is_cut(connection: asyncpg.Connection, *arguments: Any) -> Any:
         found = await works(connection, *arguments)
@@ -121,10 +135,32 @@ async def test_a_cycle_whose_connection_is_cut_gives_nothing(
         return found
 
     with monkeypatch.context() as broken:
-        broken.setattr(store, where, is_cut)
+        broken.setattr(*where, is_cut)
         answer = await farm.ask("a1")
         assert (answer.status_code, "retry-after" in answer.headers) == (503, True), answer.text
     await nothing_came_of_it(farm, app, database)
+
+
+async def test_a_cycle_that_fails_once_it_is_written_stands(
+    farm: Farm, app: FastAPI, database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody was told, nobody guesses: the farm is read anew, and who asks again is told."""
+    await three_agents(farm)
+    writes = session.write
+
+    async def is_lost(*arguments: Any) -> None:
+        await writes(*arguments)
+        raise OSError("the answer was lost")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(session, "write", is_lost)
+        assert (await farm.ask("a1")).status_code == 503
+    assert (await farm.see_job("shot"))["assigned_agents"] == 2
+    async with watching(database) as witness:
+        await all_equal(farm.client, app, witness)
+        again = await farm.assign("a1")
+        assert (again and again["tasks"][0]["attempt"], await farm.gets("a2")) == (1, None)
+        await all_equal(farm.client, app, witness)
 
 
 # --- locks ---

@@ -5,7 +5,7 @@ import weakref
 import pytest
 from fastapi import FastAPI
 
-from app.scheduler import feed, store
+from app.scheduler import feed, session
 from tests.farm import Farm
 
 
@@ -22,16 +22,16 @@ async def test_a_farm_that_is_thrown_away_is_freed_when_it_is_read_anew(
     async def fails(*_: object) -> None:
         raise OSError("the database went away")
 
-    async def cannot_tell(*_: object) -> None:
+    def cannot_tell(*_: object) -> None:
         monkeypatch.undo()
         raise feed.Outdated
 
     if why == "a cycle fails":
         with monkeypatch.context() as broken:
-            broken.setattr(store, "decide", fails)
+            broken.setattr(session, "write", fails)
             assert (await farm.ask("a0")).status_code == 503
     else:
-        monkeypatch.setattr(feed, "read", cannot_tell)
+        monkeypatch.setattr(feed, "news", cannot_tell)
     assert await farm.gets("a0") == "shot"
     assert app.state.desk._cycles.kept is not former()
     assert former() is None

@@ -11,7 +11,7 @@ from fastapi import FastAPI
 from sqlalchemy import text
 
 from app.db.driver import connect
-from app.scheduler import ending, store
+from app.scheduler import ending, feed, session, store
 from tests.conftest import execute
 from tests.farm import Farm
 
@@ -42,7 +42,7 @@ UPDATE job_progress SET waiting = (
 @pytest.fixture
 async def cycles(database: str) -> AsyncIterator[asyncpg.Connection]:
     connection = await connect(database)
-    await store.prepare(connection, "a test")
+    await session.prepare(connection, "a test")
     yield connection
     await connection.close()
 
@@ -86,10 +86,15 @@ async def read(cycles: asyncpg.Connection, jobs: list[int]) -> int:
 async def work(cycles: asyncpg.Connection, agent_id: UUID, job_id: int) -> None:
     """An assignment that is made, fails, and leaves everything as it was."""
     grants = [(agent_id, job_id, "{0}", "")]
-    [row] = await store.decide(cycles, grants, [], [(job_id, 0, 0, "{}", "{[0,1)}")])
+    [row] = await write(cycles, [], grants, [], [(job_id, 0, 0, "{}", "{[0,1)}")])
     failed = (row["id"], agent_id, job_id, 0, "failed", "waiting", "x", None)
-    await store.report(cycles, [failed])
-    await store.decide(cycles, [], [], [(job_id, 0, 0, "{[0,1)}", "{}")])
+    await write(cycles, [failed], [], [], [(job_id, 0, 0, "{[0,1)}", "{}")])
+
+
+async def write(cycles: asyncpg.Connection, *what: Any) -> store.Rows:
+    """One cycle."""
+    await session.begin(cycles, await feed.start(cycles))
+    return await session.write(cycles, *what)
 
 
 @pytest.mark.usefixtures("held_snapshot")
@@ -105,7 +110,7 @@ async def test_while_a_snapshot_is_held_a_cycle_touches_no_more_than_before(
     before, heard = await blocks(cycles, agent_id, jobs), await read(cycles, jobs)
     for _ in range(ROUNDS):
         await work(cycles, agent_id, jobs[0])
-        await store.decide(cycles, [], [], [(job_id, 0, 0, "{}", "{}") for job_id in jobs])
+        await write(cycles, [], [], [], [(job_id, 0, 0, "{}", "{}") for job_id in jobs])
     after = await blocks(cycles, agent_id, jobs)
     assert after <= MORE * before, (before, after)
     again = await read(cycles, jobs)
