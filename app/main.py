@@ -9,7 +9,7 @@ from functools import partial
 
 import uvicorn
 from fastapi import FastAPI
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app import docs_pages, first_token, health, logs, metrics, openapi, problems
 from app.again import again
@@ -24,7 +24,7 @@ from app.db.migrations import upgrade_at
 from app.explain.router import router as explain
 from app.figures.keeping import keep_for_ever as keep_figures
 from app.figures.router import router as figures
-from app.gate import Gate
+from app.gate import Gate, dressed
 from app.history.keeping import keep_for_ever
 from app.history.router import router as history
 from app.jobqueues.router import router as jobqueues
@@ -43,7 +43,7 @@ from app.scheduler.listener import listen
 from app.scheduler.reaper import reap_for_ever
 from app.scheduler.router import router as work
 from app.settings import Settings
-from app.short_way import short_way
+from app.short_way import ShortWay
 from app.simulation.estimates import Estimates
 from app.simulation.router import router as simulation
 from app.simulation.service import Simulations
@@ -61,17 +61,17 @@ IDLE_SECONDS = 75
 
 
 class Service(FastAPI):
-    """The framework's app; around it the short way of agents' calls, and around that the gate."""
+    """The framework's app; around it the gate, and around that the short way of agents' calls."""
 
     gate: Gate
+    way: ASGIApp
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         scope["app"] = self
-        await traced(self.gate, scope, receive, send)
+        await self.way(scope, receive, send)
 
     async def behind_the_gate(self, scope: Scope, receive: Receive, send: Send) -> None:
-        long_way = partial(again, super().__call__)
-        await short_way(long_way, self.state.settings.max_body_bytes, scope, receive, send)
+        await again(super().__call__, scope, receive, dressed(scope, send))
 
 
 def create_app(settings: Settings, url: str) -> FastAPI:
@@ -88,6 +88,7 @@ def create_app(settings: Settings, url: str) -> FastAPI:
     app.state.known = Known(None if admin is None else admin.get_secret_value())
     app.state.turns = Turns()
     app.gate = Gate(app.behind_the_gate, settings, app.state.known)
+    app.way = ShortWay(partial(traced, app.gate), app.gate, app.state, settings.max_body_bytes)
     app.state.sessions = Sessions(settings, app.state.known, app.gate)
     app.add_middleware(BodyLimit, max_bytes=settings.max_body_bytes)
     problems.install(app)
@@ -105,8 +106,8 @@ async def lifespan(app: Service) -> AsyncIterator[None]:
     """The engine, the desk, and what runs beside the requests."""
     state = app.state
     state.engine = create_engine(state.settings, state.url)
-    state.desk = Desk(state.engine, state.settings, state.known)
-    state.pulse = Pulse(state.engine, state.settings)
+    state.desk = Desk(state.engine, state.settings, state.known, state.turns)
+    state.pulse = Pulse(state.engine, state.settings, state.turns)
     state.simulations = Simulations(state.settings, state.url)
     state.estimates = Estimates(state.settings, state.url)
     state.figures = QueueFigures(state.desk)

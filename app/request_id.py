@@ -6,7 +6,7 @@ variable of the task that serves the request; what the desk does for many at onc
 
 import logging
 import re
-from collections.abc import Iterable, MutableMapping
+from collections.abc import MutableMapping
 from contextvars import ContextVar
 from itertools import count
 from time import perf_counter
@@ -23,7 +23,7 @@ _SANE = re.compile(rb"[A-Za-z0-9._:/+=@-]{1,128}")
 _PRESENT: ContextVar[str | None] = ContextVar("request_id", default=None)
 
 # Made ids are those of this process, numbered: unlike any other's, and cheap.
-_PROCESS = uuid4().hex[:12]
+_PROCESS = uuid4().hex[:12].encode()
 _NUMBERS = count(1)
 
 _access = logging.getLogger("app.request_id")
@@ -48,8 +48,7 @@ async def traced(app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> No
     if scope["type"] != "http":
         await app(scope, receive, send)
         return
-    request_id = _of(scope["headers"])
-    header = (HEADER, request_id)
+    header = header_of(scope)
     status = 0
 
     async def send_with_id(message: Message) -> None:
@@ -60,22 +59,28 @@ async def traced(app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> No
         await send(message)
 
     began = perf_counter()
-    former = _PRESENT.set(request_id.decode())
+    former = _PRESENT.set(header[1].decode())
     try:
         await app(scope, receive, send_with_id)
     finally:
-        if status >= SERVER_ERROR or _access.isEnabledFor(logging.DEBUG):
+        if status >= SERVER_ERROR or each_is_told():
             _tell(scope, status, perf_counter() - began)
         _PRESENT.reset(former)
 
 
-def _of(headers: Iterable[tuple[bytes, bytes]]) -> bytes:
-    for name, value in headers:
+def header_of(scope: Scope) -> tuple[bytes, bytes]:
+    """The header of the answer."""
+    for name, value in scope["headers"]:
         if name == HEADER:
             if _SANE.fullmatch(value):
-                return value
+                return HEADER, value
             break
-    return b"%b-%x" % (_PROCESS.encode(), next(_NUMBERS))
+    return HEADER, b"%b-%x" % (_PROCESS, next(_NUMBERS))
+
+
+def each_is_told() -> bool:
+    """Whether every request has a line in the log."""
+    return _access.isEnabledFor(logging.DEBUG)
 
 
 def _tell(scope: Scope, status: int, seconds: float) -> None:

@@ -6,10 +6,12 @@ goes the framework's way, which says what is wrong with it.
 """
 
 import re
-from collections.abc import Callable, Coroutine
+from collections.abc import Coroutine
+from functools import partial
 from uuid import UUID
 
 from pydantic import BaseModel, ValidationError
+from starlette.datastructures import State
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -18,14 +20,17 @@ from app import problems
 from app.access import Right
 from app.agents.pulse import Pulse
 from app.agents.schemas import Heartbeat
-from app.caller import SCOPE, Caller
-from app.gate import dressed
+from app.caller import Caller
+from app.gate import Gate, dressed
+from app.request_id import each_is_told, header_of, traced
 from app.scheduler.desk import Desk
 from app.scheduler.polls import SentAway
 from app.scheduler.schemas import AssignRequest
-from app.turns import Line, Turns
+from app.turns import Line
 
 _HEARTBEAT = re.compile(r"/agents/([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})/heartbeat")
+
+ENDS = ("/assign", "/heartbeat")
 
 # What an agent is sent: an answer to a POST is kept nowhere, and shown by no browser.
 JSON = (b"content-type", b"application/json")
@@ -33,37 +38,84 @@ NOSNIFF = (b"x-content-type-options", b"nosniff")
 
 Answering = Coroutine[None, None, BaseModel | None]
 
-# How a call is answered, from its body; None or `ValidationError` where it is not a plain one.
-Call = Callable[[bytes, Receive], Answering | None]
 
+class ShortWay:
+    """Around the app: answers plain calls of callers that are known, and leaves all else to it."""
 
-async def short_way(
-    long_way: ASGIApp, max_bytes: int, scope: Scope, receive: Receive, send: Send
-) -> None:
-    """Answer a plain poll or heartbeat; leave all else to `long_way`, the app itself."""
-    call = _call(scope)
-    if call is None:
-        await long_way(scope, receive, dressed(scope, send))
-        return
-    turns: Turns = scope["app"].state.turns
-    try:
+    def __init__(self, long_way: ASGIApp, gate: Gate, state: State, max_bytes: int) -> None:
+        self._long_way = long_way
+        self._gate = gate
+        self._state = state
+        self._max_bytes = max_bytes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        caller = self._caller(scope)
+        if caller is None:
+            await self._long_way(scope, receive, send)
+            return
         first = await receive()
-        await turns.come(_line(scope, first))
-        answering = _plain(call, first, max_bytes, receive)
-        found = None if answering is None else await answering
-        await turns.leave()
-    except SentAway as away:
-        response = Response(status_code=204, headers=away.headers)
-        await response(scope, receive, dressed(scope, send))
-        return
-    except Exception as failed:  # noqa: BLE001  # whatever it is, it has its answer
-        response = await problems.answer(Request(scope), failed)
-        await response(scope, receive, dressed(scope, send))
-        return
-    if answering is None:
-        await long_way(scope, _again(first, receive), dressed(scope, send))
+        try:
+            await self._state.turns.come(_line(scope, first))
+            answering = self._answering(scope, first, receive, caller)
+            if answering is not None:
+                await _send(scope, send, await answering)
+                return
+        except Exception as failed:  # noqa: BLE001  # whatever it is, it has its answer
+            await traced(partial(_refuse, failed), scope, receive, send)
+            return
+        await self._long_way(scope, _again(first, receive), send)
+
+    def _caller(self, scope: Scope) -> Caller | None:
+        """Who makes a call of these, where that is known, and nothing is to be told of it."""
+        if scope["type"] != "http" or scope["method"] != "POST" or each_is_told():
+            return None
+        return self._gate.knows(scope) if scope["path"].endswith(ENDS) else None
+
+    def _answering(
+        self, scope: Scope, first: Message, receive: Receive, caller: Caller
+    ) -> Answering | None:
+        """The answer on its way, if the body came whole and is valid."""
+        if first["type"] != "http.request" or first.get("more_body", False):
+            return None
+        body = first.get("body", b"")
+        if len(body) > self._max_bytes:
+            return None
+        path: str = scope["path"].removeprefix(scope.get("root_path", ""))
+        try:
+            if path == "/assign":
+                return self._poll(scope, body, receive, caller)
+            if found := _HEARTBEAT.fullmatch(path):
+                return self._beat(scope, body, UUID(found[1]), caller)
+        except ValidationError:
+            pass
+        return None
+
+    def _poll(
+        self, scope: Scope, body: bytes, receive: Receive, caller: Caller
+    ) -> Answering | None:
+        if not _is_json(scope):
+            return None
+        caller.must_have(Right.WORK)
+        desk: Desk = self._state.desk
+        return desk.ask(AssignRequest.model_validate_json(body), caller, receive)
+
+    def _beat(self, scope: Scope, body: bytes, agent_id: UUID, caller: Caller) -> Answering | None:
+        """No body is one without news; one that does not say that it is JSON goes the long way."""
+        if body and not _is_json(scope):
+            return None
+        caller.must_have(Right.WORK)
+        asked = Heartbeat.model_validate_json(body) if body else Heartbeat()
+        caller.must_be_agent(agent_id)
+        pulse: Pulse = self._state.pulse
+        return pulse.beat(agent_id, asked, caller)
+
+
+async def _refuse(failed: Exception, scope: Scope, receive: Receive, send: Send) -> None:
+    if isinstance(failed, SentAway):
+        response = Response(status_code=204, headers=failed.headers)
     else:
-        await _send(send, found)
+        response = await problems.answer(Request(scope), failed)
+    await response(scope, receive, dressed(scope, send))
 
 
 def _line(scope: Scope, first: Message) -> Line:
@@ -73,63 +125,11 @@ def _line(scope: Scope, first: Message) -> Line:
     return Line.REPORTING if b'"results"' in first.get("body", b"") else Line.ASKING
 
 
-def _call(scope: Scope) -> Call | None:
-    """What is called, if it is one of the two."""
-    if scope["type"] != "http" or scope["method"] != "POST":
-        return None
-    caller = scope.get(SCOPE)
-    if caller is None:
-        return None
-    path: str = scope["path"].removeprefix(scope.get("root_path", ""))
-    state = scope["app"].state
-    if path == "/assign":
-        return _poll(state.desk, caller) if _is_json(scope) else None
-    if beat := _HEARTBEAT.fullmatch(path):
-        return _beat(state.pulse, UUID(beat[1]), caller, is_json=_is_json(scope))
-    return None
-
-
-def _poll(desk: Desk, caller: Caller) -> Call:
-    def call(body: bytes, receive: Receive) -> Answering | None:
-        caller.must_have(Right.WORK)
-        return desk.ask(AssignRequest.model_validate_json(body), caller, receive)
-
-    return call
-
-
-def _beat(pulse: Pulse, agent_id: UUID, caller: Caller, *, is_json: bool) -> Call:
-    async def beat(asked: Heartbeat) -> BaseModel:
-        caller.must_be_agent(agent_id)
-        return await pulse.beat(agent_id, asked, caller)
-
-    def call(body: bytes, _: Receive) -> Answering | None:
-        caller.must_have(Right.WORK)
-        # None is one without news; one that does not say that it is JSON goes the long way.
-        if not body:
-            return beat(Heartbeat())
-        return beat(Heartbeat.model_validate_json(body)) if is_json else None
-
-    return call
-
-
-def _plain(call: Call, first: Message, max_bytes: int, receive: Receive) -> Answering | None:
-    """The answer on its way, if the body came whole and is valid."""
-    if first["type"] != "http.request" or first.get("more_body", False):
-        return None
-    body = first.get("body", b"")
-    if len(body) > max_bytes:
-        return None
-    try:
-        return call(body, receive)
-    except ValidationError:
-        return None
-
-
 def _is_json(scope: Scope) -> bool:
-    return any(
-        name == b"content-type" and value.partition(b";")[0].strip().lower() == b"application/json"
-        for name, value in scope["headers"]
-    )
+    for name, value in scope["headers"]:
+        if name == b"content-type":
+            return bool(value.partition(b";")[0].strip().lower() == b"application/json")
+    return False
 
 
 def _again(first: Message, receive: Receive) -> Receive:
@@ -142,12 +142,13 @@ def _again(first: Message, receive: Receive) -> Receive:
     return receive_again
 
 
-async def _send(send: Send, found: BaseModel | None) -> None:
+async def _send(scope: Scope, send: Send, found: BaseModel | None) -> None:
     if found is None:
-        await send({"type": "http.response.start", "status": 204, "headers": [NOSNIFF]})
+        headers = [NOSNIFF, header_of(scope)]
+        await send({"type": "http.response.start", "status": 204, "headers": headers})
         await send({"type": "http.response.body", "body": b""})
         return
     body = found.__pydantic_serializer__.to_json(found)
-    headers = [JSON, NOSNIFF, (b"content-length", b"%d" % len(body))]
+    headers = [JSON, NOSNIFF, (b"content-length", b"%d" % len(body)), header_of(scope)]
     await send({"type": "http.response.start", "status": 200, "headers": headers})
     await send({"type": "http.response.body", "body": body})

@@ -12,6 +12,7 @@ crowd that comes back all at once holds up nobody that works.
 
 import asyncio
 from collections import deque
+from collections.abc import Callable
 from enum import IntEnum
 
 # A look costs some twentieth of a poll; with more at a time the database is idle for longer.
@@ -37,7 +38,7 @@ class Turns:
     """Each time that the event loop comes round a few go on: who leaves, before who comes."""
 
     def __init__(self) -> None:
-        self._leaving: deque[asyncio.Future[None]] = deque()
+        self._leaving: deque[Callable[[], object]] = deque()
         self._coming: list[deque[asyncio.Future[None]]] = [deque() for _ in Line]
         self._next = 0
         self._standing = 0
@@ -45,21 +46,22 @@ class Turns:
 
     async def come(self, line: Line) -> None:
         """Wait for the turn of a call that came."""
-        await self._stand_in(self._coming[line])
-
-    async def leave(self) -> None:
-        """Wait for the turn of a call that has its answer."""
-        await self._stand_in(self._leaving)
-
-    async def _stand_in(self, line: deque[asyncio.Future[None]]) -> None:
         loop = asyncio.get_running_loop()
         turn = loop.create_future()
+        self._coming[line].append(turn)
+        self._stand(loop)
+        await turn
+
+    def leave(self, go: Callable[[], object]) -> None:
+        """Have a call that has its answer go when it is its turn."""
+        self._leaving.append(go)
+        self._stand(asyncio.get_running_loop())
+
+    def _stand(self, loop: asyncio.AbstractEventLoop) -> None:
         if not self._standing:
             self._moved = loop.time()
             loop.call_soon(self._move_up, loop)
         self._standing += 1
-        line.append(turn)
-        await turn
 
     def _move_up(self, loop: asyncio.AbstractEventLoop) -> None:
         now = loop.time()
@@ -67,16 +69,17 @@ class Turns:
         self._moved = now
         for _ in range(min(few, self._standing)):
             self._standing -= 1
-            turn = self._first_line().popleft()
+            if self._leaving:
+                self._leaving.popleft()()
+                continue
+            turn = self._next_line().popleft()
             if not turn.done():  # whose caller went away
                 turn.set_result(None)
         if self._standing:
             loop.call_soon(self._move_up, loop)
 
-    def _first_line(self) -> deque[asyncio.Future[None]]:
+    def _next_line(self) -> deque[asyncio.Future[None]]:
         """Whose turn it is; somebody stands there."""
-        if self._leaving:
-            return self._leaving
         while True:
             line = self._coming[self._next]
             self._next = (self._next + 1) % len(self._coming)

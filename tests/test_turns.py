@@ -69,8 +69,9 @@ async def test_who_has_its_answer_goes_before_all_that_come(
     turns = Turns()
     coming = [asyncio.create_task(taken(turns, clock)) for _ in range(2 * TOGETHER)]
     await asyncio.sleep(0)
-    leaving = asyncio.create_task(turns.leave())
-    await leaving
+    gone = asyncio.Event()
+    turns.leave(gone.set)
+    await gone.wait()
     assert not coming[-1].done()
     await asyncio.gather(*coming)
 

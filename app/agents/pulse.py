@@ -9,6 +9,7 @@ import asyncio
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -27,6 +28,7 @@ from app.scheduler.polls import give
 from app.scheduler.refusals import AgentNotFound
 from app.settings import Settings
 from app.tokens import store as tokens
+from app.turns import Turns
 
 # At once: more would keep those that come next waiting.
 MOST = 1_000
@@ -48,6 +50,7 @@ class Pulse:
 
     engine: AsyncEngine
     settings: Settings
+    turns: Turns
     _beats: list[Beat] = field(default_factory=list)
     _server: asyncio.Task[None] | None = None
 
@@ -131,7 +134,8 @@ class Pulse:
             return []
         for beat in beats:
             if beat.agent_id in leases:
-                give(beat.answer, self._answer(leases[beat.agent_id], stop[beat.agent_id]))
+                answer = self._answer(leases[beat.agent_id], stop[beat.agent_id])
+                self.turns.leave(partial(give, beat.answer, answer))
         return [beat for beat in beats if beat.agent_id not in leases]
 
     def _answer(self, lease: RowMapping, stop: list[int]) -> HeartbeatAnswer:

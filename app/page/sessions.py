@@ -204,7 +204,7 @@ class Sessions:
         if token_id is None:
             return self.known.admin_of(digest)
         parsed = Parsed(token_id, digest)
-        return self.known.find(parsed) or await self.known.look_up(engine, parsed)
+        return self.known.find(parsed.digest) or await self.known.look_up(engine, parsed)
 
 
 async def _stored(engine: AsyncEngine, digest: bytes) -> RowMapping | None:

@@ -2,6 +2,7 @@
 
 import asyncio
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -26,6 +27,7 @@ from app.scheduler.polls import Poll, Reported, SentAway, give, name_agent
 from app.scheduler.schemas import Assignment, AssignmentStatus, AssignRequest
 from app.settings import Settings
 from app.tokens.known import Known
+from app.turns import Turns
 
 log = structlog.get_logger()
 
@@ -43,6 +45,7 @@ class Desk:
     engine: AsyncEngine
     settings: Settings
     known: Known
+    turns: Turns
     name: str = field(default_factory=lambda: uuid4().hex)
     rounds: int = 0  # begun and over: something may have changed in each
     _arrivals: Arrivals = field(default_factory=Arrivals)
@@ -287,7 +290,7 @@ class Desk:
                 self._fail(asked, [answer for answer, _ in outcomes], failed)
                 return
             for answer, outcome in outcomes:
-                give(answer, outcome)
+                self.turns.leave(partial(give, answer, outcome))
             self._measure(asked, this, began)
 
         disk.add_done_callback(give_all)

@@ -54,17 +54,27 @@ class Disk:
 
         Raises `OtherServer` where the two are not to the same one.
         """
+        if self._connection is not None and self._beside is desk:
+            return
+        if self._connection is not None:
+            await self._try(self._connection)
         if self._connection is None:
             self._connection = await self.engine.connect()
-            self._beside = None
-        if self._beside is desk:
-            return
         mine = await driver_of(self._connection)
         if await mine.fetchval(_SERVER) != await desk.fetchval(_SERVER):
             failed = OtherServer("cycles and the wait for the disk met two servers")
             await self._lose(self._connection, failed)
             raise failed
         self._beside = desk
+
+    async def _try(self, connection: AsyncConnection) -> None:
+        """Lose it, if it is gone, for this alone: nothing is committed yet beside a new desk's."""
+        try:
+            async with asyncio.timeout(self.silent_seconds):
+                await (await driver_of(connection)).execute("SELECT")
+        except Exception as failed:  # noqa: BLE001  # whatever it is, who waits must hear of it
+            await self._lose(connection, failed)
+            self._was_lost = False
 
     def reached(self) -> asyncio.Future[None]:
         """Done once all that is committed by now is there; an exception where that is not known."""

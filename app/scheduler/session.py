@@ -35,9 +35,8 @@ END $$
 # the disk: of the transaction, so that no pooler gives it to others.
 _WRITE_CYCLE = f"""
 CREATE OR REPLACE FUNCTION pg_temp.write_cycle(
-    uuid[], bigint[], text[], text[], uuid[], int[], float8[], bool[],
-    bigint[], int[], int[], text[], text[],
-    bigint[], uuid[], bigint[], int[], text[], text[], text[], float8[]
+    text, text, text, text, text, text, text, text, text, text, text, text, text,
+    text, text, text, text, text, text, text, text[]
 ) RETURNS TABLE (now timestamptz, transaction bigint, id bigint, attempts int[])
 LANGUAGE plpgsql AS $$
 #variable_conflict use_column
@@ -47,7 +46,7 @@ BEGIN
     IF NOT pg_advisory_unlock({LOCK}) THEN
         RAISE 'the session does not hold the farm lock: is it one for all statements?';
     END IF;
-    IF cardinality($14) > 0 THEN {store.REPORT}; END IF;
+    IF cardinality($21) > 0 THEN {store.REPORT}; END IF;
     RETURN QUERY {store.DECIDE};
 END $$
 """

@@ -8,6 +8,7 @@ from typing import Any
 from uuid import UUID
 
 import asyncpg
+from pydantic_core import to_json
 
 from app.db.counts import FINISHED, HELD_BY, NEW_VERSION
 
@@ -115,8 +116,8 @@ JOIN tasks t ON t.job_id = n.job_id AND t.ordinal = n.ordinal
 # What was reported, already judged: `said` is the agent's word, `becomes` the task's next state.
 REPORT = """
 WITH said AS (
-    SELECT * FROM unnest($14::bigint[], $15::uuid[], $16::bigint[], $17::int[], $18::text[],
-        $19::text[], $20::text[], $21::float8[])
+    SELECT * FROM unnest(CAST($14 AS bigint[]), CAST($15 AS uuid[]), CAST($16 AS bigint[]),
+        CAST($17 AS int[]), CAST($18 AS text[]), CAST($19 AS text[]), $21, CAST($20 AS float8[]))
         AS s(assignment_id, agent_id, job_id, ordinal, said, becomes, error, progress)
 ),
 told_tasks AS (
@@ -160,7 +161,7 @@ DECIDE = f"""
 WITH made AS (
     INSERT INTO assignments (agent_id, job_id, ordinals, why)
     SELECT g.agent_id, g.job_id, CAST(g.ordinals AS int[]), g.why
-    FROM unnest($1::uuid[], $2::bigint[], $3::text[], $4::text[])
+    FROM unnest(CAST($1 AS uuid[]), CAST($2 AS bigint[]), CAST($3 AS text[]), CAST($4 AS text[]))
         AS g(agent_id, job_id, ordinals, why)
     RETURNING id, agent_id, job_id, ordinals
 ),
@@ -179,7 +180,8 @@ counted AS (
         time_started = CASE WHEN n.out = '{{}}' THEN p.time_started
             ELSE coalesce(p.time_started, clock_timestamp()) END,
         version = p.version + (random() < {NEW_VERSION})::int
-    FROM unnest($9::bigint[], $10::int[], $11::int[], $12::text[], $13::text[])
+    FROM unnest(CAST($9 AS bigint[]), CAST($10 AS int[]), CAST($11 AS int[]), CAST($12 AS text[]),
+        CAST($13 AS text[]))
         AS n(job_id, done, failed, back, out), LATERAL ({_LATEST.format(job="n.job_id")}) latest
     WHERE p.ctid = latest.ctid
     RETURNING p.job_id, p.tasks_done + p.tasks_failed = p.tasks_total AS finished
@@ -197,7 +199,7 @@ alive AS (
         free_ram = coalesce(p.free_ram, a.free_ram),
         last_asked = CASE WHEN p.asked THEN clock_timestamp() ELSE a.last_asked END,
         lease_expires_at = clock_timestamp() + make_interval(secs => p.lease_seconds)
-    FROM unnest($5::uuid[], $6::int[], $7::float8[], $8::bool[])
+    FROM unnest(CAST($5 AS uuid[]), CAST($6 AS int[]), CAST($7 AS float8[]), CAST($8 AS bool[]))
         AS p(agent_id, free_ram, lease_seconds, asked)
     WHERE a.id = p.agent_id
 )
@@ -275,18 +277,20 @@ async def failures(connection: asyncpg.Connection, tasks: Sequence[tuple[int, in
 
 def decided(
     grants: Sequence[Granted], alive: Sequence[Alive], jobs: Sequence[Numbers]
-) -> Sequence[Sequence[Any]]:
+) -> list[str]:
     """The values of `DECIDE`."""
     return [*_columns(grants, 4), *_columns(alive, 4), *_columns(jobs, 5)]
 
 
-def reported(said: Sequence[Judged]) -> Sequence[Sequence[Any]]:
-    """The values of `REPORT`, which stand behind those of `DECIDE`."""
-    return _columns(said, 8)
+def reported(said: Sequence[Judged]) -> list[str | Sequence[str | None]]:
+    """The values of `REPORT`, which stand behind those of `DECIDE`; agents write what they like."""
+    return [*_columns([(*one[:6], one[7]) for one in said], 7), [one[6] for one in said]]
 
 
-def _columns(rows: Sequence[tuple[Any, ...]], width: int) -> Sequence[Sequence[Any]]:
-    return list(zip(*rows, strict=True)) or [()] * width
+def _columns(rows: Sequence[tuple[Any, ...]], width: int) -> list[str]:
+    """Each as the text of an array, which is made sooner than the driver encodes one."""
+    columns = zip(*rows, strict=True) if rows else [()] * width
+    return [f"{{{to_json(column)[1:-1].decode()}}}" for column in columns]
 
 
 async def unfinished(connection: asyncpg.Connection, assignment_ids: Sequence[int]) -> Rows:

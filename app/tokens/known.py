@@ -45,13 +45,13 @@ class Known:
             return self._of_environment
         return None
 
-    def find(self, parsed: Parsed) -> Caller | None:
-        """Who has this token, as far as it is known."""
-        found = self._kept.get(parsed.digest)
-        if found is None or not found.stands():
+    def find(self, digest: bytes) -> Caller | None:
+        """Who has the token with this digest, as far as it is known."""
+        found = self._kept.get(digest)
+        if found is None or found.token_id is None or not found.stands():
             return None
-        self._kept.move_to_end(parsed.digest)
-        self._used.add(parsed.token_id)
+        self._kept.move_to_end(digest)
+        self._used.add(found.token_id)
         return found
 
     async def look_up(self, engine: AsyncEngine, parsed: Parsed) -> Caller | None:

@@ -1,6 +1,7 @@
 """Somebody keeps an old snapshot, so that nothing which became old is cleared away."""
 
 import json
+import re
 from collections.abc import AsyncIterator
 from typing import Any
 from uuid import UUID
@@ -58,13 +59,14 @@ async def held_snapshot(database: str) -> AsyncIterator[None]:
 
 async def blocks(cycles: asyncpg.Connection, agent_id: UUID, jobs: list[int]) -> int:
     """What cycles touch that give the agent a task and write all these jobs."""
-    explained = f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {store.DECIDE}"
     alive = [(agent_id, None, 60.0, True)]
     counts = [(job_id, 0, 0, "{}", "{}") for job_id in jobs]
     values = store.decided([(agent_id, jobs[0], "{0}", "")], alive, counts)
+    decide = re.sub(r"\$(\d+)", lambda place: f"'{values[int(place[1]) - 1]}'", store.DECIDE)
+    explained = f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {decide}"
     begun = cycles.transaction()
     await begun.start()
-    plans = [json.loads(await cycles.fetchval(explained, *values)) for _ in range(CYCLES)]
+    plans = [json.loads(await cycles.fetchval(explained)) for _ in range(CYCLES)]
     await begun.rollback()
     return sum(written(plan["Plan"]) for [plan] in plans)
 

@@ -240,7 +240,7 @@ async def test_the_feed_tells_that_an_id_is_another_token_now(
     await app.state.known.hear(connection)
     await connection.close()
     assert caller.ended
-    assert app.state.known.find(parsed) is None
+    assert app.state.known.find(parsed.digest) is None
 
 
 # --- what shows ---
