@@ -6,9 +6,13 @@ from typing import Annotated
 
 import asyncpg
 from fastapi import Depends, Request
-from sqlalchemy import text
+from sqlalchemy import event, text
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.exc import InvalidatePoolError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.pool import ConnectionPoolEntry
 
+from app.clock import steady
 from app.db import schema
 from app.db.driver import ASK_WHO_IS_SILENT, FARM_LOCK, HOLDS_BRIEFLY, connect
 from app.settings import Settings
@@ -19,6 +23,10 @@ CLEANING_LOCK = 0x636C6561  # "clea"
 # Who changes queues holds this first: so to find out what is to be changed may take a while, and
 # agents get their work meanwhile.
 TREE_LOCK = 0x74726565  # "tree"
+
+# Used so lately, a connection that nobody heard the end of is taken to be there.
+FRESH_SECONDS = 1.0
+_USED = "used"
 
 # Where triggers tell every service that the farm changed, with the name of who changed it.
 CHANNEL = "farmqueue"
@@ -55,16 +63,40 @@ def create_engine(settings: Settings, url: str) -> AsyncEngine:
         await connection.execute(ASK_WHO_IS_SILENT)
         return connection
 
-    return create_async_engine(
+    engine = create_async_engine(
         "postgresql+asyncpg://",
         async_creator=open_connection,
         pool_size=settings.pool_size,
         max_overflow=0,
         hide_parameters=True,  # an error is logged, what somebody sent is not
         pool_timeout=settings.lock_timeout_seconds,
-        pool_pre_ping=True,
         pool_use_lifo=True,  # the one whose statements are prepared already
     )
+    _ask_who_was_idle(engine)
+    return engine
+
+
+def _ask_who_was_idle(engine: AsyncEngine) -> None:
+    """Before a connection is used that was idle for longer, make sure that it is there.
+
+    What the pool can do by itself is to ask each time, which is one message more of every call.
+    """
+    dialect = engine.sync_engine.dialect
+
+    def note(_: DBAPIConnection, record: ConnectionPoolEntry) -> None:
+        record.info[_USED] = steady()
+
+    def ask(connection: DBAPIConnection, record: ConnectionPoolEntry, _: object) -> None:
+        driver: asyncpg.Connection = connection.driver_connection
+        idle = steady() - record.info[_USED]
+        try:
+            if driver.is_closed() or (idle > FRESH_SECONDS and not dialect.do_ping(connection)):
+                raise InvalidatePoolError
+        except dialect.loaded_dbapi.Error as failed:
+            raise InvalidatePoolError from failed
+
+    for name, listener in (("connect", note), ("checkin", note), ("checkout", ask)):
+        event.listen(engine.sync_engine, name, listener)
 
 
 async def driver_of(connection: AsyncConnection) -> asyncpg.Connection:

@@ -3,6 +3,7 @@
 import asyncio
 
 import asyncpg
+import pytest
 from fastapi import FastAPI
 
 from app.db.driver import FARM_LOCK
@@ -69,3 +70,37 @@ async def test_a_list_of_jobs_has_as_many_statements_for_many_as_for_one(
     with recorded(app) as many:
         await farm.get("/jobs")
     assert many == few
+
+
+async def test_a_connection_used_a_moment_ago_is_not_asked_whether_it_is_there(
+    farm: Farm, app: FastAPI, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dialect, asked = app.state.engine.sync_engine.dialect, []
+    ping = dialect.do_ping
+
+    def noted(connection: object) -> bool:
+        asked.append(connection)
+        return bool(ping(connection))
+
+    await farm.get("/jobs")
+    monkeypatch.setattr(dialect, "do_ping", noted)
+    await farm.get("/jobs")
+    assert asked == []
+    monkeypatch.setattr("app.db.engine.FRESH_SECONDS", -1)
+    await farm.get("/jobs")
+    assert len(asked) == 1
+
+
+@pytest.mark.parametrize("fresh", [-1, 60])
+async def test_a_connection_that_is_gone_is_replaced_before_it_is_used(
+    farm: Farm, app: FastAPI, monkeypatch: pytest.MonkeyPatch, fresh: float
+) -> None:
+    monkeypatch.setattr("app.db.engine.FRESH_SECONDS", fresh)
+    await farm.get("/jobs")
+    other = await asyncpg.connect(app.state.url.replace("+asyncpg", ""))
+    await other.execute("""
+        SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity
+        WHERE datname = current_database() AND pid <> pg_backend_pid()
+    """)
+    await other.close()
+    await farm.get("/jobs")
