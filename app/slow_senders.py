@@ -10,6 +10,8 @@ from http import HTTPStatus
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from app.one_write import OneWrite
+
 # Bytes of a request that are not of its body, in a row: its first line and its headers, or what
 # follows a body in parts. The server itself keeps them without end, for whoever has no token too.
 MOST_BESIDE = 65_536
@@ -45,7 +47,7 @@ class Impatient(HttpToolsProtocol):
     timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        super().connection_made(transport)
+        super().connection_made(OneWrite(transport, self.loop))  # type: ignore[arg-type]
         self.arm()
 
     def connection_lost(self, exc: Exception | None) -> None:
