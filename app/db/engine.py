@@ -2,15 +2,16 @@
 
 from collections.abc import AsyncIterator
 from contextlib import suppress
-from typing import Annotated
+from typing import Annotated, Any
 
 import asyncpg
 from fastapi import Depends, Request
-from sqlalchemy import text
+from sqlalchemy import event, text
+from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from app.db import schema
-from app.db.driver import ASK_WHO_IS_SILENT, FARM_LOCK, HOLDS_BRIEFLY, connect
+from app.db.driver import ASK_WHO_IS_SILENT, FARM_LOCK, HOLDS_BRIEFLY, connect, was_left
 from app.settings import Settings
 
 # Who clears many rows that nobody else touches does it before it asks for the farm lock.
@@ -55,7 +56,7 @@ def create_engine(settings: Settings, url: str) -> AsyncEngine:
         await connection.execute(ASK_WHO_IS_SILENT)
         return connection
 
-    return create_async_engine(
+    engine = create_async_engine(
         "postgresql+asyncpg://",
         async_creator=open_connection,
         pool_size=settings.pool_size,
@@ -65,6 +66,14 @@ def create_engine(settings: Settings, url: str) -> AsyncEngine:
         pool_pre_ping=True,
         pool_use_lifo=True,  # the one whose statements are prepared already
     )
+    event.listen(engine.sync_engine, "checkout", _leave_former)
+    return engine
+
+
+def _leave_former(connection: Any, *_: object) -> None:
+    """After a failover the former primary may live on: all of the process goes to one server."""
+    if was_left(connection.driver_connection):
+        raise DisconnectionError("another server was met since this was opened")
 
 
 async def driver_of(connection: AsyncConnection) -> asyncpg.Connection:
