@@ -39,7 +39,7 @@ async def edit(on: Stage, over: asyncio.Event) -> None:
 
 @asynccontextmanager
 async def at_work(
-    on: Stage, agents: int = 24, effort: float = 0.1, tasks: int = 60
+    on: Stage, agents: int = 24, effort: float = 0.1, tasks: int = 60, *, forgiving: bool = False
 ) -> AsyncIterator[Crew]:
     """Agents with much to do, and an operator; at the end all is done and everything holds."""
     ids = await enlist(on, agents)
@@ -48,7 +48,7 @@ async def at_work(
     over = asyncio.Event()
     async with (
         asyncio.TaskGroup() as group,
-        crew(ids, on.urls, on.ledger, on.chance, effort=effort) as working,
+        crew(ids, on.urls, on.ledger, on.chance, effort=effort, forgiving=forgiving) as working,
     ):
         group.create_task(edit(on, over))
         yield working
