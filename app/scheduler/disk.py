@@ -115,6 +115,7 @@ class Disk:
         if self._connection is not connection:
             return
         self._connection, self._was_lost = None, True
+        metrics.DISK_LOST.inc()
         waiting, self._waiting = self._waiting, []
         _fail(waiting, failed)
         await drop(connection)
