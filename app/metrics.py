@@ -26,6 +26,9 @@ DISK_SECONDS = Histogram(
     "How long it took until what cycles had committed was on the disk",
     buckets=FINE,
 )
+DISK_LOST = Counter(
+    "farmqueue_disk_lost", "Times that the connection was lost that waits for the disk"
+)
 CYCLE_POLLS = Histogram(
     "farmqueue_cycle_polls", "New polls that a cycle served together", buckets=CALLS
 )

@@ -5,9 +5,10 @@ answer lets the database stand idle in the middle of a cycle, time after time. W
 a time the cycle goes on soon, and calls are served while the database works. All that people ask
 for goes on without.
 
-Those that have their answer go first. Of those that come, the ones that report work, the signs of
-life and the ones that ask with nothing to report stand in a line each, and the lines take turns: a
-crowd that comes back all at once holds up nobody that works.
+Those that have their answer go first: each has come before, so whoever comes waits for no more of
+them than there are. Of those that come, the ones that report work, the signs of life and the ones
+that ask with nothing to report stand in a line each, and the lines take turns: a crowd that comes
+back all at once holds up nobody that works.
 """
 
 import asyncio

@@ -101,6 +101,42 @@ async def test_no_line_stands_still_while_another_is_long(clock: Clock) -> None:
     await asyncio.gather(*calls)
 
 
+@pytest.mark.parametrize("line", Line)
+async def test_whoever_comes_goes_on_after_two_turns_of_each_that_is_there(
+    monkeypatch: pytest.MonkeyPatch, line: Line
+) -> None:
+    """Leaving goes first, and comes from having come: others leave, or come and leave, then wait.
+
+    The crowd asks anew as soon as it has its answer, for ever.
+    """
+    monkeypatch.setattr("app.turns.CALL_SECONDS", 60)
+    turns, crowd = Turns(), 20 * TOGETHER
+    taken = 0
+
+    async def hurry() -> None:
+        nonlocal taken
+        while True:
+            await turns.come(Line.REPORTING)
+            taken += 1
+            gone = asyncio.Event()
+            turns.leave(gone.set)
+            await gone.wait()
+            taken += 1
+
+    async def turns_before() -> int:
+        before = taken
+        await turns.come(line)
+        return taken - before
+
+    calls = [asyncio.create_task(hurry()) for _ in range(crowd)]
+    for round_ in range(1, 10):  # with more that leave, or fewer
+        while taken < round_ * (crowd + TOGETHER):
+            await asyncio.sleep(0)
+        assert await asyncio.wait_for(turns_before(), 5) <= 2 * crowd
+    for call in calls:
+        call.cancel()
+
+
 async def test_calls_that_take_long_let_no_more_of_them_on(clock: Clock) -> None:
     turns = Turns()
 

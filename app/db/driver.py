@@ -2,7 +2,9 @@
 
 import asyncio
 import socket
+from datetime import datetime
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import asyncpg
 
@@ -45,6 +47,11 @@ SELECT set_config('tcp_keepalives_idle', '10', false),
 """
 
 
+# Of each connection: the hosts that it is of, and which server it met there.
+_MET: WeakKeyDictionary[asyncpg.Connection, tuple[Hosts, datetime]] = WeakKeyDictionary()
+_SERVER = "SELECT pg_postmaster_start_time()"
+
+
 async def connect(url: str, *, timeout: float = 10, **options: Any) -> asyncpg.Connection:  # noqa: ASYNC109
     """A connection of the driver's own, which reads sslmode and the like.
 
@@ -55,17 +62,32 @@ async def connect(url: str, *, timeout: float = 10, **options: Any) -> asyncpg.C
     for left in reversed(range(len(hosts.urls))):
         at = hosts.first
         try:
-            found = await asyncpg.connect(
-                hosts.urls[at], timeout=timeout / len(hosts.urls), **options
-            )
+            return await _open(hosts, at, timeout / len(hosts.urls), options)
         except BaseException as failed:
             hosts.pass_by(at)  # also where who asked has no more patience
             if not left or not isinstance(failed, AWAY):
                 raise
-        else:
-            notice_silence(found._transport)  # noqa: SLF001  # no other way to its socket
-            return found
     raise AssertionError("there is always a host")
+
+
+async def _open(
+    hosts: Hosts, at: int, seconds: float, options: dict[str, Any]
+) -> asyncpg.Connection:
+    found = await asyncpg.connect(hosts.urls[at], timeout=seconds, **options)
+    try:
+        notice_silence(found._transport)  # noqa: SLF001  # no other way to its socket
+        hosts.server = await found.fetchval(_SERVER, timeout=seconds)
+    except BaseException:
+        found.terminate()
+        raise
+    _MET[found] = hosts, hosts.server
+    return found
+
+
+def was_left(connection: asyncpg.Connection) -> bool:
+    """Whether another server was met since: this one may be a former primary that lives on."""
+    hosts, server = _MET[connection]
+    return hosts.server != server
 
 
 def notice_silence(transport: asyncio.BaseTransport) -> None:

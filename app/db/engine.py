@@ -8,13 +8,13 @@ import asyncpg
 from fastapi import Depends, Request
 from sqlalchemy import event, text
 from sqlalchemy.engine.interfaces import DBAPIConnection
-from sqlalchemy.exc import InvalidatePoolError
+from sqlalchemy.exc import DisconnectionError, InvalidatePoolError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from app.clock import steady
 from app.db import schema
-from app.db.driver import ASK_WHO_IS_SILENT, FARM_LOCK, HOLDS_BRIEFLY, connect
+from app.db.driver import ASK_WHO_IS_SILENT, FARM_LOCK, HOLDS_BRIEFLY, connect, was_left
 from app.settings import Settings
 
 # Who clears many rows that nobody else touches does it before it asks for the farm lock.
@@ -72,12 +72,12 @@ def create_engine(settings: Settings, url: str) -> AsyncEngine:
         pool_timeout=settings.lock_timeout_seconds,
         pool_use_lifo=True,  # the one whose statements are prepared already
     )
-    _ask_who_was_idle(engine)
+    _look_before_use(engine)
     return engine
 
 
-def _ask_who_was_idle(engine: AsyncEngine) -> None:
-    """Before a connection is used that was idle for longer, make sure that it is there.
+def _look_before_use(engine: AsyncEngine) -> None:
+    """Make sure that a connection is there, if it was idle for longer, and is to the right server.
 
     What the pool can do by itself is to ask each time, which is one message more of every call.
     """
@@ -86,8 +86,10 @@ def _ask_who_was_idle(engine: AsyncEngine) -> None:
     def note(_: DBAPIConnection, record: ConnectionPoolEntry) -> None:
         record.info[_USED] = steady()
 
-    def ask(connection: DBAPIConnection, record: ConnectionPoolEntry, _: object) -> None:
+    def look(connection: DBAPIConnection, record: ConnectionPoolEntry, _: object) -> None:
         driver: asyncpg.Connection = connection.driver_connection
+        if was_left(driver):  # after a failover the former primary may live on
+            raise DisconnectionError("another server was met since this was opened")
         idle = steady() - record.info[_USED]
         try:
             if driver.is_closed() or (idle > FRESH_SECONDS and not dialect.do_ping(connection)):
@@ -95,7 +97,7 @@ def _ask_who_was_idle(engine: AsyncEngine) -> None:
         except dialect.loaded_dbapi.Error as failed:
             raise InvalidatePoolError from failed
 
-    for name, listener in (("connect", note), ("checkin", note), ("checkout", ask)):
+    for name, listener in (("connect", note), ("checkin", note), ("checkout", look)):
         event.listen(engine.sync_engine, name, listener)
 
 

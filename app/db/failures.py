@@ -48,8 +48,9 @@ def passing(failed: Exception) -> bool:
 def _of_connection(cause: BaseException | None) -> bool:
     """Whether the driver says that a connection cannot be used; our own faults are of values.
 
-    Or that none is to be had: while a standby is not promoted yet, no server takes writes.
+    Or that none is to be had: while a standby is not promoted yet, no server takes writes. Or that
+    it was cut between two messages, of which the driver makes a fault of its own.
     """
-    if isinstance(cause, asyncpg.TargetServerAttributeNotMatched):
+    if isinstance(cause, asyncpg.TargetServerAttributeNotMatched | asyncpg.InternalClientError):
         return True
     return isinstance(cause, asyncpg.InterfaceError) and not isinstance(cause, ValueError)

@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass
+from datetime import datetime
 from functools import cache
 
 _PARTS = re.compile(r"(?P<before>[^/]+//(?:[^/?#]*@)?)(?P<hosts>[^/?#@]*)(?P<after>.*)", re.DOTALL)
@@ -9,10 +10,15 @@ _PARTS = re.compile(r"(?P<before>[^/]+//(?:[^/?#]*@)?)(?P<hosts>[^/?#@]*)(?P<aft
 
 @dataclass(slots=True)
 class Hosts:
-    """A URL for each host; `first` is the one to begin with."""
+    """A URL for each host; `first` is the one to begin with.
+
+    `server` is when the server was started that was met last: that tells one from all others, also
+    where a host is another one by now.
+    """
 
     urls: list[str]
     first: int = 0
+    server: datetime | None = None
 
     @staticmethod
     @cache

@@ -17,6 +17,7 @@ import asyncpg
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from app import metrics
+from app.db.driver import was_left
 from app.db.engine import driver_of, drop
 
 # Its commit waits as long as the server's `synchronous_commit` asks for, since something is logged.
@@ -43,9 +44,14 @@ class Disk:
     _was_lost: bool = False
 
     async def stands(self) -> bool:
-        """Whether what was opened still is; if not, the desk's connection has to go as well."""
-        if self._connection is not None and (await driver_of(self._connection)).is_closed():
-            await self._lose(self._connection, _lost())
+        """Whether what was opened still is; if not, the desk's connection has to go as well.
+
+        It is of no use either where the rest of the process has met another server since.
+        """
+        if self._connection is not None:
+            mine = await driver_of(self._connection)
+            if mine.is_closed() or was_left(mine):
+                await self._lose(self._connection, _lost())
         lost, self._was_lost = self._was_lost, False
         return not lost
 
@@ -119,6 +125,7 @@ class Disk:
         if self._connection is not connection:
             return
         self._connection, self._was_lost = None, True
+        metrics.DISK_LOST.inc()
         waiting, self._waiting = self._waiting, []
         _fail(waiting, failed)
         await drop(connection)

@@ -6,7 +6,7 @@ from typing import Any
 import structlog
 
 from app import metrics
-from app.db.driver import AWAY, connect
+from app.db.driver import AWAY, connect, was_left
 from app.db.engine import CHANNEL
 from app.scheduler.desk import Desk
 
@@ -37,6 +37,8 @@ async def _listen_once(url: str, desk: Desk) -> None:
         while True:
             await asyncio.sleep(HEARTBEAT_SECONDS)
             await connection.execute("SELECT 1", timeout=HEARTBEAT_SECONDS)
+            if was_left(connection):
+                raise ConnectionError("another server was met since")
     finally:
         connection.terminate()
 

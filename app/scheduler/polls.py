@@ -6,7 +6,7 @@ from typing import Any
 
 from starlette.types import Receive
 
-from app.caller import Caller
+from app.caller import Caller, token_ended
 from app.errors import retry_after
 from app.scheduler.cycle import Outcome, Report
 from app.scheduler.refusals import AgentUnnamed
@@ -43,8 +43,11 @@ class Poll:
     def give(self, outcome: Outcome | SentAway) -> None:
         """Let it have this once what it reported is kept; where nobody can tell, it hears that.
 
-        Also where that is known by now: whoever tells of a failure may come only after this.
+        Also where that is known by now: whoever tells of a failure may come only after this. For a
+        token that expired meanwhile "no work" is no answer.
         """
+        if outcome is None and not self.caller.stands():
+            outcome = token_ended()
         if self.disk is None:
             give(self.answer, outcome)
         else:

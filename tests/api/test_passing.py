@@ -25,6 +25,7 @@ def told_by(cause: Exception) -> DBAPIError:
         (told_by(asyncpg.ReadOnlySQLTransactionError("no writes")), 503),
         (told_by(asyncpg.InterfaceError("another operation is in progress")), 503),
         (told_by(asyncpg.TargetServerAttributeNotMatched("a standby alone is there")), 503),
+        (told_by(asyncpg.InternalClientError("cannot switch to state 12")), 503),
         (asyncpg.InterfaceError("another operation is in progress"), 503),
         (PendingRollbackError("the connection broke before"), 503),
         (TimeoutError(), 503),

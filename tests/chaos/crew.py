@@ -70,6 +70,7 @@ class Agent:
     chance: random.Random
     effort: float
     wait: float = 1.0
+    forgiving: bool = False  # where a failover loses what was not yet sent
     heartbeat: float = 1.0
     held: Json | None = None
     results: list[Json] = field(default_factory=list)
@@ -119,7 +120,9 @@ class Agent:
 
     async def _refused(self, call: Call) -> None:
         """Drop what is another's; else try again, somewhere else."""
-        if call.status == httpx.codes.CONFLICT:
+        if call.status == httpx.codes.CONFLICT or (
+            self.forgiving and call.status == httpx.codes.NOT_FOUND
+        ):
             if self.held is not None:
                 self.dropped.append(self.held["id"])
             self.held, self.results = None, []
@@ -167,12 +170,16 @@ async def crew(
     effort: float = 0.05,
     wait: float = 1.0,
     patience: float = 10,
+    forgiving: bool = False,
 ) -> AsyncIterator[Crew]:
     """Agents at work, each first at one of the services in turn; with `patience` for an answer."""
     doors = [client(url, timeout=patience) for url in urls]
     over = asyncio.Event()
     agents = [
-        Agent(id_, doors, ledger, random.Random(chance.random()), effort, wait, at=number)
+        Agent(
+            *(id_, doors, ledger, random.Random(chance.random()), effort, wait, forgiving),
+            at=number,
+        )
         for number, id_ in enumerate(ids)
     ]
     lives = [asyncio.create_task(agent.live(over)) for agent in agents]

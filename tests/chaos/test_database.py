@@ -5,6 +5,7 @@ import itertools
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
+import httpx
 import pytest
 
 from tests.chaos import invariants
@@ -12,11 +13,20 @@ from tests.chaos.clients import client
 from tests.chaos.crew import Crew, crew
 from tests.chaos.stage import Maker, Stage
 from tests.chaos.test_first_five import enlist, finish
+from tests.farm import Json
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(300)]
 
 BACK_SECONDS = 5
 LEASE = 2
+ROUNDS = 3
+
+# Whoever waits for the log waits for a tenth of a second, and hardly anything else has it written:
+# what was not waited for is lost with the server.
+SLOW_LOG = (
+    *("commit_delay=100000", "commit_siblings=0", "wal_writer_delay=10s"),
+    *("autovacuum=off", "bgwriter_lru_maxpages=0"),
+)
 
 BACKENDS = "SELECT pid FROM pg_stat_activity WHERE application_name = 'farmqueue'"
 
@@ -39,7 +49,7 @@ async def edit(on: Stage, over: asyncio.Event) -> None:
 
 @asynccontextmanager
 async def at_work(
-    on: Stage, agents: int = 24, effort: float = 0.1, tasks: int = 60
+    on: Stage, agents: int = 24, effort: float = 0.1, tasks: int = 60, *, forgiving: bool = False
 ) -> AsyncIterator[Crew]:
     """Agents with much to do, and an operator; at the end all is done and everything holds."""
     ids = await enlist(on, agents)
@@ -48,7 +58,7 @@ async def at_work(
     over = asyncio.Event()
     async with (
         asyncio.TaskGroup() as group,
-        crew(ids, on.urls, on.ledger, on.chance, effort=effort) as working,
+        crew(ids, on.urls, on.ledger, on.chance, effort=effort, forgiving=forgiving) as working,
     ):
         group.create_task(edit(on, over))
         yield working
@@ -91,6 +101,36 @@ async def test_what_was_acknowledged_survives_a_server_that_is_killed(stage: Mak
             await asyncio.sleep(on.chance.uniform(0, 1))
             on.postgres.start()
             assert await on.until_ready() < BACK_SECONDS
+
+
+async def hurry(on: Stage, agent_id: str) -> None:
+    """Ask and report as fast as it goes, with no sign of life between, until a call fails."""
+    body: Json = {"agent_id": agent_id}
+    async with client(on.urls[0]) as http:
+        while True:
+            call = await on.ledger.post(http, "/assign", body)
+            if call.answer is None or call.status != httpx.codes.OK:
+                return
+            results = [{"task_id": task["id"], "state": "done"} for task in call.answer["tasks"]]
+            body = body | {"results": results, "assignment_id": call.answer["id"]}
+
+
+async def test_what_was_acknowledged_in_the_moment_before_a_server_was_killed_is_there(
+    stage: Maker,
+) -> None:
+    async with stage(replicas=1, options=SLOW_LOG, reap_seconds=60, lease_seconds=60) as on:
+        ids = await enlist(on, 8)
+        await on.farm.job("shot", tasks=100_000)
+        for _ in range(ROUNDS):
+            hurrying = asyncio.gather(*(hurry(on, agent_id) for agent_id in ids))
+            await asyncio.sleep(on.chance.uniform(0.5, 1))
+            await asyncio.to_thread(on.postgres.stop, "immediate")
+            await hurrying
+            on.postgres.start()
+            await on.until_ready()
+        assert sum(call.accepted for call in on.ledger.calls) > ROUNDS * len(ids)
+        await on.farm.client.delete(f"/jobs/{on.farm.jobs['shot']}")
+        await invariants.hold(on)
 
 
 async def test_a_lost_reply_to_commit_is_resolved_from_the_database(stage: Maker) -> None:

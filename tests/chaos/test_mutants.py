@@ -59,6 +59,13 @@ MUTANTS = {
         "if contact:",
         f"{AWAY}who_lived",
     ),
+    "answers before the disk": Mutant(
+        "app/scheduler/disk.py",
+        "self._waiting.append(waiting)",
+        "waiting.set_result(None)",
+        "tests/chaos/test_database.py::test_what_was_acknowledged_in_the_moment_before_a_server_was_"
+        "killed_is_there",
+    ),
     "counted twice": Mutant(
         "app/scheduler/reports.py",
         "if verdict is Verdict.COUNT:",

@@ -9,6 +9,7 @@ import asyncpg
 import httpx
 import pytest
 from fastapi import FastAPI
+from prometheus_client import REGISTRY
 from starlette.types import Message
 
 from app.db.driver import connect
@@ -221,6 +222,24 @@ async def test_a_lost_wait_ends_the_connection_of_cycles_too(
     await closed(app)
     assert await farm.gets("a0") is None
     assert app.state.desk._connection is not former
+
+
+async def test_a_wait_that_is_lost_is_counted(
+    farm: Farm, app: FastAPI, other: asyncpg.Connection
+) -> None:
+    await farm.agent("a0")
+    assert await farm.gets("a0") is None
+    before = times_lost()
+    await cut_the_disk(app, other)
+    await closed(app)
+    await farm.ask("a0")
+    assert times_lost() == before + 1
+
+
+def times_lost() -> float:
+    lost = REGISTRY.get_sample_value("farmqueue_disk_lost_total")
+    assert lost is not None
+    return lost
 
 
 async def test_a_wait_that_cannot_be_opened_costs_no_reading_of_the_farm(

@@ -10,6 +10,7 @@ from fastapi import FastAPI
 
 from app.access import Role
 from app.caller import Caller
+from app.clock import steady
 from app.scheduler import feed
 from app.scheduler.desk import Desk
 from app.scheduler.kept import KeptFarm
@@ -192,6 +193,19 @@ async def test_a_poll_that_waits_is_refused_when_its_token_is_revoked(
     poll = asyncio.create_task(farm.client.post("/assign", json={"wait": 60}, headers=agent))
     await held_open(app)
     await revoke(farm, told["token"])
+    assert (await asyncio.wait_for(poll, 60)).status_code == 401
+
+
+async def test_a_poll_that_waits_is_refused_at_its_end_where_its_token_expired(
+    farm: Farm, app: FastAPI
+) -> None:
+    told = await joined(farm, "a0")
+    agent = bearer(told["token"])
+    poll = asyncio.create_task(farm.client.post("/assign", json={"wait": 2}, headers=agent))
+    await held_open(app)
+    parsed = secret.parse(told["token"])
+    assert parsed is not None
+    app.state.known.find(parsed).deadline = steady()
     assert (await asyncio.wait_for(poll, 60)).status_code == 401
 
 

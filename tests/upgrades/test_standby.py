@@ -12,9 +12,8 @@ from app.db.hosts import Hosts
 from app.settings import Settings
 from tests.chaos import invariants
 from tests.chaos.postgres import Postgres
-from tests.chaos.stage import Maker, Replica
+from tests.chaos.stage import Maker
 from tests.chaos.test_database import at_work
-from tests.processes import spawn, until_ready
 from tests.tokens import AUTH
 from tests.upgrades.servers import standby
 
@@ -28,22 +27,6 @@ BACK_SECONDS = {False: 20, True: 2 * SILENT_SECONDS}
 SYNCHRONOUS = "ALTER SYSTEM SET synchronous_standby_names = '*'"
 IN_STEP = "SELECT 1 FROM pg_stat_replication WHERE sync_state IN ('sync', 'quorum')"
 EPOCH = "SELECT epoch, timeline FROM farm_epoch"
-
-
-@pytest.fixture
-def hosts(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """Services get a URL with these ports."""
-    ports: list[int] = []
-
-    async def start(self: Replica) -> None:
-        names = ",".join(f"127.0.0.1:{port}" for port in ports or [self.database.port])
-        url = f"postgresql://postgres@{names}/postgres?target_session_attrs=read-write"
-        told = self.settings | {"port": self.port, "database_url": url}
-        self.process = spawn(self.log, told, self.environ)
-        await asyncio.to_thread(until_ready, self.process, self.url, self.log)
-
-    monkeypatch.setattr(Replica, "start", start)
-    return ports
 
 
 @pytest.mark.parametrize("silent", [False, True], ids=["a dead server", "a machine that is gone"])
