@@ -7,8 +7,8 @@ for goes on without.
 
 Those that have their answer go first: each has come before, so whoever comes waits for no more of
 them than there are. Of those that come, the ones that report work, the signs of life and the ones
-that ask with nothing to report stand in a line each, and the lines take turns: a crowd that comes
-back all at once holds up nobody that works.
+that ask with nothing to report stand in a line each, and the lines take turns, the first of them
+twice as often: a crowd that comes back all at once holds up nobody that works.
 """
 
 import asyncio
@@ -33,6 +33,10 @@ class Line(IntEnum):
     REPORTING = 0
     ALIVE = 1
     ASKING = 2
+
+
+# Which line's turn comes after which: every other one is of those that work.
+IN_TURN = (Line.REPORTING, Line.ASKING, Line.REPORTING, Line.ALIVE)
 
 
 class Turns:
@@ -82,7 +86,7 @@ class Turns:
     def _next_line(self) -> deque[asyncio.Future[None]]:
         """Whose turn it is; somebody stands there."""
         while True:
-            line = self._coming[self._next]
-            self._next = (self._next + 1) % len(self._coming)
+            line = self._coming[IN_TURN[self._next]]
+            self._next = (self._next + 1) % len(IN_TURN)
             if line:
                 return line

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from app.scheduler.polls import Poll
 
-CROWD = 32  # polls that come with nothing to report, in one cycle, where fewer report
+CROWD = 16  # polls that come with nothing to report, in one cycle, where fewer than twice it report
 CROWD_ALONE = 256  # where none reports
 
 
@@ -25,14 +25,14 @@ class Arrivals:
         (self._reporting if poll.request.results else self._asking).append(poll)
 
     def take(self) -> dict[UUID, Poll]:
-        """For one cycle, one an agent: all that report, and as many of those that only ask.
+        """For one cycle, one an agent: all that report, and half as many of those that only ask.
 
-        So a crowd that comes at once slows those that work by no more than half. A second poll of
-        the same agent comes in the next cycle.
+        So a crowd that comes at once does not slow those that work to half of their speed. A second
+        poll of the same agent comes in the next cycle.
         """
         taken: dict[UUID, Poll] = {}
         self._reporting = _take(self._reporting, taken)
-        room = max(CROWD, len(taken)) if taken else CROWD_ALONE
+        room = max(CROWD, len(taken) // 2) if taken else CROWD_ALONE
         some = [self._asking.popleft() for _ in range(min(room, len(self._asking)))]
         self._asking.extendleft(reversed(_take(some, taken)))
         return taken
