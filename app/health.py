@@ -6,6 +6,7 @@ from contextlib import suppress
 from fastapi import APIRouter, Request, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from pydantic import BaseModel, Field
+from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -22,6 +23,8 @@ from app.errors import Unavailable, responses
 router = APIRouter(tags=["service"])
 
 READY_SECONDS = 3
+
+_COMPLETE = text("SELECT " + schema.MAKES_FUNCTIONS.format(role="current_user"))
 
 
 class Health(BaseModel):
@@ -49,11 +52,15 @@ async def readyz(request: Request) -> Readiness:
     try:
         async with asyncio.timeout(READY_SECONDS), engine.connect() as connection:
             found = await told(connection)
+            complete = await connection.scalar(_COMPLETE)
     except DBAPIError as failed:
         raise Unavailable(_why(failed)) from failed
     except (SQLAlchemyError, OSError, TimeoutError) as away:
         raise Unavailable(f"the database cannot be reached: {type(away).__name__}") from away
-    return Readiness(status="ready", schema_revision=schema.check(found))
+    revision = schema.check(found)
+    if not complete:
+        raise Unavailable(schema.NO_FUNCTIONS)
+    return Readiness(status="ready", schema_revision=revision)
 
 
 def _why(failed: DBAPIError) -> str:

@@ -43,8 +43,13 @@ def add_to_line(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapp
     return event
 
 
-async def traced(app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
-    """Serve the request under its id. Its line is of level debug, of a 5xx a warning."""
+async def traced(
+    app: ASGIApp, scope: Scope, receive: Receive, send: Send, began: float | None = None
+) -> None:
+    """Serve the request, which `began` then, under its id.
+
+    Its line is of level debug, of a 5xx a warning.
+    """
     if scope["type"] != "http":
         await app(scope, receive, send)
         return
@@ -58,7 +63,7 @@ async def traced(app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> No
             message["headers"] = [*message.get("headers", ()), header]
         await send(message)
 
-    began = perf_counter()
+    began = perf_counter() if began is None else began
     former = _PRESENT.set(header[1].decode())
     try:
         await app(scope, receive, send_with_id)

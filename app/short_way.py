@@ -8,6 +8,7 @@ goes the framework's way, which says what is wrong with it.
 import re
 from collections.abc import Coroutine
 from functools import partial
+from time import perf_counter
 from uuid import UUID
 
 from pydantic import BaseModel, ValidationError
@@ -53,6 +54,7 @@ class ShortWay:
         if caller is None:
             await self._long_way(scope, receive, send)
             return
+        began = perf_counter()
         first = await receive()
         try:
             await self._state.turns.come(_line(scope, first))
@@ -61,7 +63,7 @@ class ShortWay:
                 await _send(scope, send, await answering)
                 return
         except Exception as failed:  # noqa: BLE001  # whatever it is, it has its answer
-            await traced(partial(_refuse, failed), scope, receive, send)
+            await traced(partial(_refuse, failed), scope, receive, send, began)
             return
         await self._long_way(scope, _again(first, receive), send)
 

@@ -72,16 +72,18 @@ class Turns:
         now = loop.time()
         few = min(MOST, max(TOGETHER, int((now - self._moved) / CALL_SECONDS)))
         self._moved = now
-        for _ in range(min(few, self._standing)):
-            self._standing -= 1
-            if self._leaving:
-                self._leaving.popleft()()
-                continue
-            turn = self._next_line().popleft()
-            if not turn.done():  # whose caller went away
-                turn.set_result(None)
-        if self._standing:
-            loop.call_soon(self._move_up, loop)
+        try:
+            for _ in range(min(few, self._standing)):
+                self._standing -= 1
+                if self._leaving:
+                    self._leaving.popleft()()
+                    continue
+                turn = self._next_line().popleft()
+                if not turn.done():  # whose caller went away
+                    turn.set_result(None)
+        finally:  # whatever one did, the lines move on
+            if self._standing:
+                loop.call_soon(self._move_up, loop)
 
     def _next_line(self) -> deque[asyncio.Future[None]]:
         """Whose turn it is; somebody stands there."""

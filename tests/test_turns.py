@@ -137,6 +137,19 @@ async def test_whoever_comes_goes_on_after_two_turns_of_each_that_is_there(
         call.cancel()
 
 
+async def test_one_that_fails_as_it_leaves_holds_nobody_up() -> None:
+    turns, loop = Turns(), asyncio.get_running_loop()
+    loop.set_exception_handler(lambda *_: None)
+
+    def fails() -> None:
+        raise ValueError
+
+    turns.leave(fails)
+    calls = [asyncio.create_task(turns.come(Line.ASKING)) for _ in range(3 * TOGETHER)]
+    await asyncio.wait_for(asyncio.gather(*calls), 5)
+    await asyncio.wait_for(turns.come(Line.ASKING), 5)
+
+
 async def test_calls_that_take_long_let_no_more_of_them_on(clock: Clock) -> None:
     turns = Turns()
 

@@ -18,7 +18,8 @@ LOOK_SECONDS = 0.3
 
 _BLOCKERS = text("""
 SELECT format('pid %s (%s), %s for %s s: %s', b.pid, nullif(b.application_name, ''), b.state,
-    floor(extract(epoch FROM clock_timestamp() - b.xact_start)), left(b.query, 80))
+    floor(extract(epoch FROM clock_timestamp() - coalesce(b.xact_start, b.state_change))),
+    left(b.query, 80))
 FROM unnest(pg_blocking_pids(:pid)) AS pids(pid) JOIN pg_stat_activity b USING (pid)
 """)
 

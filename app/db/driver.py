@@ -3,6 +3,7 @@
 import asyncio
 import socket
 from datetime import datetime
+from time import monotonic
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -73,10 +74,11 @@ async def connect(url: str, *, timeout: float = 10, **options: Any) -> asyncpg.C
 async def _open(
     hosts: Hosts, at: int, seconds: float, options: dict[str, Any]
 ) -> asyncpg.Connection:
+    until = monotonic() + seconds
     found = await asyncpg.connect(hosts.urls[at], timeout=seconds, **options)
     try:
         notice_silence(found._transport)  # noqa: SLF001  # no other way to its socket
-        hosts.server = await found.fetchval(_SERVER, timeout=seconds)
+        hosts.server = await found.fetchval(_SERVER, timeout=max(until - monotonic(), 0.1))
     except BaseException:
         found.terminate()
         raise

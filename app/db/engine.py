@@ -88,17 +88,21 @@ def _look_before_use(engine: AsyncEngine) -> None:
 
     def look(connection: DBAPIConnection, record: ConnectionPoolEntry, _: object) -> None:
         driver: asyncpg.Connection = connection.driver_connection
+        used: float | None = record.info.get(_USED)
         if was_left(driver):  # after a failover the former primary may live on
-            raise DisconnectionError("another server was met since this was opened")
-        idle = steady() - record.info[_USED]
+            refused = ConnectionError if used is None else DisconnectionError
+            raise refused("another server was met since this was opened")
+        if used is None:
+            return  # it was opened this moment
+        idle = steady() - used
         try:
             if driver.is_closed() or (idle > FRESH_SECONDS and not dialect.do_ping(connection)):
                 raise InvalidatePoolError
         except dialect.loaded_dbapi.Error as failed:
             raise InvalidatePoolError from failed
 
-    for name, listener in (("connect", note), ("checkin", note), ("checkout", look)):
-        event.listen(engine.sync_engine, name, listener)
+    event.listen(engine.sync_engine, "checkin", note)
+    event.listen(engine.sync_engine, "checkout", look)
 
 
 async def driver_of(connection: AsyncConnection) -> asyncpg.Connection:

@@ -11,6 +11,8 @@ from collections.abc import Sequence
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from app.db import schema
+
 # One at a time, and not while a replica makes or drops a partition.
 KEEPING_LOCK = 0x6B656570  # "keep"
 
@@ -64,6 +66,11 @@ FROM pg_class WHERE oid = CAST('alembic_version' AS regclass)
 """)
 
 
+_MAKES_FUNCTIONS = text(
+    "SELECT " + schema.MAKES_FUNCTIONS.format(role="CAST(CAST(:name AS text) AS name)")
+)
+
+
 class WrongRole(Exception):
     """It cannot be given less than the owner has."""
 
@@ -90,6 +97,11 @@ async def grant(
     await check(connection, [*service, *readers])
     for role in service:
         await _all(connection, role, await _of_service(connection))
+        if not await connection.scalar(_MAKES_FUNCTIONS, {"name": role}):
+            raise WrongRole(
+                f"the role {role} may not make functions of its session, which the owner of the "
+                f"database has to allow: GRANT TEMPORARY ON DATABASE … TO {role}"
+            )
     for role in readers:
         await _all(connection, role, await _of_reader(connection))
 

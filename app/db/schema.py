@@ -15,6 +15,14 @@ HEAD = "0016"
 TOLD = "(SELECT version_num || ' ' || runs_from FROM alembic_version, schema_fits)"
 
 
+# What is to be done where the service's role has not all that it needs beside tables.
+NO_FUNCTIONS = (
+    "the service's role may not make functions of its own session: run `farmqueue migrate "
+    "--service-role NAME`, or GRANT TEMPORARY ON DATABASE as the owner of the database"
+)
+MAKES_FUNCTIONS = "has_database_privilege({role}, current_database(), 'TEMPORARY')"
+
+
 def check(told: str | None) -> str:
     """The revision. Raises `Unavailable`, with what to do, where this code does not run on it."""
     found, _, runs_from = (told or "").partition(" ")

@@ -42,6 +42,7 @@ class Disk:
     _connection: AsyncConnection | None = None
     _beside: asyncpg.Connection | None = None  # the desk's, that was compared with it
     _was_lost: bool = False
+    _one_at_a_time: asyncio.Lock = field(default_factory=asyncio.Lock)  # on the connection
 
     async def stands(self) -> bool:
         """Whether what was opened still is; if not, the desk's connection has to go as well.
@@ -62,16 +63,17 @@ class Disk:
         """
         if self._connection is not None and self._beside is desk:
             return
-        if self._connection is not None:
-            await self._try(self._connection)
-        if self._connection is None:
-            self._connection = await self.engine.connect()
-        mine = await driver_of(self._connection)
-        if await mine.fetchval(_SERVER) != await desk.fetchval(_SERVER):
-            failed = OtherServer("cycles and the wait for the disk met two servers")
-            await self._lose(self._connection, failed)
-            raise failed
-        self._beside = desk
+        async with self._one_at_a_time:
+            if self._connection is not None:
+                await self._try(self._connection)
+            if self._connection is None:
+                self._connection = await self.engine.connect()
+            mine = await driver_of(self._connection)
+            if await mine.fetchval(_SERVER) != await desk.fetchval(_SERVER):
+                failed = OtherServer("cycles and the wait for the disk met two servers")
+                await self._lose(self._connection, failed)
+                raise failed
+            self._beside = desk
 
     async def _try(self, connection: AsyncConnection) -> None:
         """Lose it, if it is gone, for this alone: nothing is committed yet beside a new desk's."""
@@ -111,7 +113,7 @@ class Disk:
             return  # who waited was told when it was lost
         try:
             with metrics.DISK_SECONDS.time():
-                async with asyncio.timeout(self.silent_seconds):
+                async with self._one_at_a_time, asyncio.timeout(self.silent_seconds):
                     await (await driver_of(connection)).execute(_LOG)
         except Exception as failed:  # noqa: BLE001  # whatever it is, who waits must hear of it
             _fail(waiting, failed)

@@ -8,7 +8,9 @@ from collections.abc import Sequence
 
 import asyncpg
 
+from app.db import schema
 from app.db.driver import FARM_LOCK, SILENT_HOLDER
+from app.errors import Unavailable
 from app.scheduler import feed, store
 
 LOCK = FARM_LOCK
@@ -18,7 +20,8 @@ _FOR_FEW = "SET plan_cache_mode = force_generic_plan; " + "; ".join(
 )
 
 # Whoever holds the lock holds it for the session, from one message to the other. The server throws
-# out who is silent meanwhile, which would have all others wait.
+# out who is silent meanwhile, which would have all others wait. Where the function fails nothing of
+# the session's is left of it: the lock is the transaction's until all else is done.
 _BEGIN_CYCLE = f"""
 CREATE OR REPLACE FUNCTION pg_temp.begin_cycle(bigint, bigint[], bigint) RETURNS TABLE (
     snapshot text, server text, revision text, since bigint, everything boolean,
@@ -26,8 +29,9 @@ CREATE OR REPLACE FUNCTION pg_temp.begin_cycle(bigint, bigint[], bigint) RETURNS
 ) LANGUAGE plpgsql AS $$
 #variable_conflict use_column
 BEGIN
-    PERFORM pg_advisory_lock({LOCK}), set_config('idle_session_timeout', '{SILENT_HOLDER}', false);
+    PERFORM pg_advisory_xact_lock({LOCK});
     RETURN QUERY {feed.READ};  -- a statement of its own, which sees what was done before the lock
+    PERFORM pg_advisory_lock({LOCK}), set_config('idle_session_timeout', '{SILENT_HOLDER}', false);
 END $$
 """
 
@@ -62,9 +66,13 @@ async def prepare(connection: asyncpg.Connection, sender: str) -> None:
     """Make a connection ready for cycles; its changes are those of `sender`.
 
     Their statements are planned once, for few rows that are found by their keys: a plan made while
-    a table is small would read the whole of it for long after it has grown.
+    a table is small would read the whole of it for long after it has grown. Raises `Unavailable`,
+    with what to do, where the role lacks a right.
     """
-    await connection.execute(f"{_FOR_FEW}; {_FUNCTIONS}")
+    try:
+        await connection.execute(f"{_FOR_FEW}; {_FUNCTIONS}")
+    except asyncpg.InsufficientPrivilegeError as refused:
+        raise Unavailable(schema.NO_FUNCTIONS) from refused
     await connection.execute("SELECT set_config('farmqueue.sender', $1, false)", sender)
 
 

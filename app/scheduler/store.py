@@ -210,8 +210,9 @@ FROM (
 ) now
 LEFT JOIN (
     SELECT assignment_id AS id, array_agg(attempts ORDER BY ordinal) AS attempts
-    FROM begun GROUP BY assignment_id ORDER BY assignment_id
+    FROM begun GROUP BY assignment_id
 ) made ON true
+ORDER BY made.id
 """
 
 # The tasks of an assignment that have not ended.
@@ -288,7 +289,11 @@ def reported(said: Sequence[Judged]) -> list[str | Sequence[str | None]]:
 
 
 def _columns(rows: Sequence[tuple[Any, ...]], width: int) -> list[str]:
-    """Each as the text of an array, which is made sooner than the driver encodes one."""
+    """Each as the text of an array, which is made sooner than the driver encodes one.
+
+    It is JSON's, but for the brackets: the same for numbers, null, and strings without control
+    characters, of which JSON makes what an array takes for letters.
+    """
     columns = zip(*rows, strict=True) if rows else [()] * width
     return [f"{{{to_json(column)[1:-1].decode()}}}" for column in columns]
 

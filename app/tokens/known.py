@@ -35,12 +35,8 @@ class Known:
         self._changes = 0
         self.news = False  # callers ended since it was last looked at
 
-    def admin(self, token: str) -> Caller | None:
-        """The caller, if this is the admin token of the environment."""
-        return self.admin_of(secret.digest(token))
-
     def admin_of(self, digest: bytes) -> Caller | None:
-        """The same, by the digest of the token."""
+        """The caller, if this is the digest of the admin token of the environment."""
         if self._admin is not None and secret.same(digest, self._admin):
             return self._of_environment
         return None

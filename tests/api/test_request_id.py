@@ -1,5 +1,6 @@
 """The id of a request: in its answer, its errors and its log lines."""
 
+import asyncio
 import json
 from pathlib import Path
 from typing import Any
@@ -7,6 +8,7 @@ from uuid import uuid4
 
 import httpx
 import pytest
+import structlog
 from fastapi import FastAPI
 
 from app.db.engine import transaction
@@ -69,6 +71,22 @@ async def test_a_poll_that_fails_names_its_request(
     response = await farm.ask("a0")
     assert response.status_code == 503
     assert response.json()["request_id"] == response.headers["x-request-id"]
+
+
+@pytest.mark.parametrize("whole", [True, False])
+async def test_the_line_of_a_poll_that_fails_tells_how_long_it_took(
+    app: FastAPI, farm: Farm, monkeypatch: pytest.MonkeyPatch, whole: bool
+) -> None:
+    async def fails(*_: object) -> None:
+        await asyncio.sleep(0.1)
+        raise ConnectionRefusedError("no")
+
+    monkeypatch.setattr(Desk, "ask", fails)
+    body = json.dumps({"agent_id": (await farm.agent("a0"))["id"]}).encode()
+    with structlog.testing.capture_logs() as lines:
+        assert (await call(app, body, whole=whole)).status == 503
+    [told] = [line for line in lines if line["event"] == "request_error"]
+    assert told["seconds"] >= 0.1
 
 
 async def test_a_refusal_has_no_request_id_in_its_body(farm: Farm) -> None:

@@ -192,6 +192,26 @@ async def test_a_connection_that_is_opened_later_tells_nothing_of_what_was_commi
     await drop(disk._connection)
 
 
+async def test_a_new_connection_of_cycles_waits_for_the_wait_that_is_on_its_way(
+    app: FastAPI, database: str, other: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    disk = Disk(app.state.engine, SILENT)
+    running = asyncio.create_task(disk.run())
+    await disk.ready(other)
+    before = disk._connection
+    monkeypatch.setattr("app.scheduler.disk._LOG", WAIT)
+    waits = [disk.reached()]
+    await asyncio.sleep(SLOW / 4)
+    waits.append(disk.reached())
+    another = await connect(database)
+    await disk.ready(another)
+    await asyncio.wait_for(asyncio.gather(*waits), SILENT)
+    assert disk._connection is before
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    await another.close()
+
+
 async def test_cycles_commit_on_no_other_server_than_the_wait_is_of(
     farm: Farm, app: FastAPI, other: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -56,6 +56,25 @@ async def test_whoever_leaves_has_given_it_up(
     assert await cycles.fetchval("SHOW idle_session_timeout") == "0"
 
 
+@pytest.mark.parametrize("patience", ["the server's", "the service's"])
+async def test_a_beginning_that_fails_leaves_nothing_of_it(
+    cycles: asyncpg.Connection, other: asyncpg.Connection, patience: str
+) -> None:
+    """Else the machine that cannot give it up any more would hold it for as long as it is there."""
+    seen = await feed.start(cycles)
+    if patience == "the server's":
+        await cycles.execute("SET lock_timeout = '200ms'")
+    locker = other.transaction()
+    await locker.start()
+    await other.execute("LOCK farm_changes")
+    with pytest.raises((asyncpg.LockNotAvailableError, TimeoutError)):
+        async with asyncio.timeout(5 if patience == "the server's" else 0.2):
+            await session.begin(cycles, seen)
+    await cycles.execute("SELECT")  # its turn comes when the server has heard of it
+    assert await other.fetchval(TRIED)
+    await locker.rollback()
+
+
 async def test_a_write_that_fails_and_is_left_gives_it_up(
     farm: Farm, cycles: asyncpg.Connection, other: asyncpg.Connection
 ) -> None:

@@ -1,7 +1,6 @@
 """Somebody keeps an old snapshot, so that nothing which became old is cleared away."""
 
 import json
-import re
 from collections.abc import AsyncIterator
 from typing import Any
 from uuid import UUID
@@ -62,12 +61,14 @@ async def blocks(cycles: asyncpg.Connection, agent_id: UUID, jobs: list[int]) ->
     alive = [(agent_id, None, 60.0, True)]
     counts = [(job_id, 0, 0, "{}", "{}") for job_id in jobs]
     values = store.decided([(agent_id, jobs[0], "{0}", "")], alive, counts)
-    decide = re.sub(r"\$(\d+)", lambda place: f"'{values[int(place[1]) - 1]}'", store.DECIDE)
-    explained = f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {decide}"
+    types, literals = ", ".join(["text"] * len(values)), ", ".join(f"'{one}'" for one in values)
+    await cycles.execute(f"PREPARE decide ({types}) AS {store.DECIDE}")
+    explained = f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) EXECUTE decide ({literals})"
     begun = cycles.transaction()
     await begun.start()
     plans = [json.loads(await cycles.fetchval(explained)) for _ in range(CYCLES)]
     await begun.rollback()
+    await cycles.execute("DEALLOCATE decide")
     return sum(written(plan["Plan"]) for [plan] in plans)
 
 

@@ -337,3 +337,33 @@ async def test_a_service_whose_role_was_given_nothing_says_so(place: Place, tmp_
     await execute(place.url, f'DROP OWNED BY "{place.service}"')
     told = await not_ready(place.at(place.service), tmp_path / "log")
     assert "farmqueue migrate --service-role" in told
+
+
+def only_by_grant(place: Place) -> str:
+    """Statements after which nobody makes functions of a session whom nobody let."""
+    name = make_url(place.url).database
+    return f'REVOKE TEMPORARY ON DATABASE {name} FROM PUBLIC, "{place.service}"'
+
+
+async def test_a_service_that_may_not_make_functions_of_its_session_says_so_until_it_may(
+    place: Place, tmp_path: Path
+) -> None:
+    await execute(place.url, only_by_grant(place))
+    told = await not_ready(place.at(place.service), tmp_path / "log")
+    assert "farmqueue migrate --service-role" in told
+    assert "GRANT TEMPORARY" in told
+    done = place.migrate(place.owner)
+    assert done.returncode == 0, done.stderr
+    with service(place.at(place.service), tmp_path / "log") as url:
+        async with httpx.AsyncClient(base_url=url) as client:
+            assert (await client.get("/readyz")).status_code == 200
+
+
+async def test_a_migration_that_cannot_let_the_service_make_functions_says_who_can(
+    place: Place,
+) -> None:
+    await execute(place.url, only_by_grant(place))
+    await execute(place.url, f"ALTER DATABASE {make_url(place.url).database} OWNER TO postgres")
+    done = place.migrate(place.owner)
+    assert done.returncode == 1
+    assert f"GRANT TEMPORARY ON DATABASE … TO {place.service}" in done.stderr

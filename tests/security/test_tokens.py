@@ -205,7 +205,7 @@ async def test_a_poll_that_waits_is_refused_at_its_end_where_its_token_expired(
     await held_open(app)
     parsed = secret.parse(told["token"])
     assert parsed is not None
-    app.state.known.find(parsed).deadline = steady()
+    app.state.known.find(parsed.digest).deadline = steady()
     assert (await asyncio.wait_for(poll, 60)).status_code == 401
 
 
