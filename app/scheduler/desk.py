@@ -4,7 +4,7 @@ import asyncio
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 import asyncpg
 import structlog
@@ -25,6 +25,7 @@ from app.scheduler.garbage import collect_former
 from app.scheduler.kept import KeptFarm
 from app.scheduler.polls import Poll, Reported, SentAway, give, name_agent
 from app.scheduler.schemas import Assignment, AssignmentStatus, AssignRequest
+from app.scheduler.waiting import WaitingRoom
 from app.settings import Settings
 from app.tokens.known import Known
 from app.turns import Turns
@@ -50,7 +51,7 @@ class Desk:
     rounds: int = 0  # begun and over: something may have changed in each
     _arrivals: Arrivals = field(default_factory=Arrivals)
     _reported: list[Reported] = field(default_factory=list)
-    _waiting: dict[UUID, Poll] = field(default_factory=dict)
+    _waiting: WaitingRoom = field(default_factory=WaitingRoom)
     _looking: list[asyncio.Future[KeptFarm]] = field(default_factory=list)
     _stirred: bool = True
     _bell: asyncio.Event = field(default_factory=asyncio.Event)
@@ -78,7 +79,7 @@ class Desk:
         try:
             return await poll.answer
         finally:
-            self._forget(poll)
+            self._waiting.leave(poll)
 
     async def tell(self, report: Report) -> AssignmentStatus:
         """Have a report counted."""
@@ -102,8 +103,8 @@ class Desk:
     def close(self) -> None:
         """Send away every waiting poll, each for another time, and let none wait from now on."""
         self._closing = True
-        for poll in list(self._waiting.values()):
-            self._forget(poll)
+        for poll in self._waiting:
+            self._waiting.leave(poll)
             poll.give(SentAway())
 
     @property
@@ -147,11 +148,11 @@ class Desk:
             self._refuse_ended()
             self._show(looking)
             return
-        polls = [*self._waiting.values(), *asked]
+        polls = [*self._waiting, *asked]
         this = Round(
             [poll.request for poll in asked],
             [one.report for one in reported],
-            self._waiting.keys(),
+            self._waiting.agents,
             {poll.request.agent_id: poll.caller for poll in polls},
         )
         began = asyncio.get_running_loop().time()
@@ -167,7 +168,7 @@ class Desk:
         """Those that wait with a token that was revoked meanwhile wait no more."""
         if self.known.news:
             self.known.news = False
-            for poll in [one for one in self._waiting.values() if not one.caller.stands()]:
+            for poll in [one for one in self._waiting if not one.caller.stands()]:
                 poll.give(token_ended())
 
     async def _refreshed(self) -> bool:
@@ -272,13 +273,13 @@ class Desk:
         disk = self._disk.reached()
         outcomes: list[tuple[asyncio.Future[Any], object]] = []
         for agent_id, outcome in this.over.items():
-            if poll := self._waiting.get(agent_id):
-                self._forget(poll)
+            if poll := self._waiting.of(agent_id):
+                self._waiting.leave(poll)
                 outcomes.append((poll.answer, outcome))
         for poll in asked:
             outcome = this.outcomes[poll.request.agent_id]
             if outcome is None and self._may_wait(poll):
-                self._wait(poll, disk)
+                self._waiting.enter(poll, disk)
             else:
                 outcomes.append((poll.answer, outcome))
         outcomes += zip((one.answer for one in reported), this.statuses, strict=True)
@@ -325,37 +326,11 @@ class Desk:
         if self._arrivals:
             self._bell.set()
         for agent_id in taken:
-            if before := self._waiting.pop(agent_id, None):
+            if before := self._waiting.of(agent_id):
+                self._waiting.leave(before)
                 before.give(None)
         return list(taken.values())
 
     def _may_wait(self, poll: Poll) -> bool:
         left = poll.deadline - asyncio.get_running_loop().time()
         return left > 0 and not self._closing and not poll.answer.done()
-
-    def _wait(self, poll: Poll, disk: asyncio.Future[None]) -> None:
-        self._waiting[poll.request.agent_id] = poll
-        poll.disk = disk
-        # It waits on with what it reported counted: nothing of it is kept.
-        poll.request = poll.request.model_copy(update={"results": []})
-        loop = asyncio.get_running_loop()
-        poll.alarm = loop.call_at(poll.deadline, self._end, poll)
-        poll.watch = loop.create_task(self._watch(poll))
-
-    async def _watch(self, poll: Poll) -> None:
-        """End the poll when its client is gone; the body was read, so nothing else can come."""
-        while (await poll.receive())["type"] != "http.disconnect":
-            pass
-        self._end(poll)
-
-    def _end(self, poll: Poll) -> None:
-        """It got nothing, and waits no more."""
-        self._forget(poll)
-        poll.give(None)
-
-    def _forget(self, poll: Poll) -> None:
-        if poll.alarm is not None and poll.watch is not None:
-            poll.alarm.cancel()
-            poll.watch.cancel()
-        if self._waiting.get(poll.request.agent_id) is poll:
-            del self._waiting[poll.request.agent_id]

@@ -8,11 +8,13 @@ from typing import Any
 from uuid import UUID
 
 import asyncpg
-from pydantic_core import to_json
+from pydantic import TypeAdapter
 
 from app.db.counts import FINISHED, HELD_BY, NEW_VERSION
 
 Rows = Sequence[asyncpg.Record]
+
+_COLUMN = TypeAdapter(tuple[Any, ...])
 
 Granted = tuple[UUID, int, str, str]  # agent id, job id, ordinals as the text of an array, why
 # An agent that called: id, free MB or None, lease in seconds, whether it asked.
@@ -294,8 +296,8 @@ def _columns(rows: Sequence[tuple[Any, ...]], width: int) -> list[str]:
     It is JSON's, but for the brackets: the same for numbers, null, and strings without control
     characters, of which JSON makes what an array takes for letters.
     """
-    columns = zip(*rows, strict=True) if rows else [()] * width
-    return [f"{{{to_json(column)[1:-1].decode()}}}" for column in columns]
+    columns = list(zip(*rows, strict=True)) or [()] * width
+    return [f"{{{_COLUMN.dump_json(column)[1:-1].decode()}}}" for column in columns]
 
 
 async def unfinished(connection: asyncpg.Connection, assignment_ids: Sequence[int]) -> Rows:
