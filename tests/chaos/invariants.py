@@ -34,7 +34,7 @@ async def hold(stage: Stage) -> int:
     found = await audit(stage.postgres.url)
     assert [*found.findings.kept] == []
     assert found.unjudged == {}
-    await _every_promise_is_kept(stage)
+    await every_promise_is_kept(stage)
     await _nothing_is_left(stage)
     made_here = len(await made(stage, "assignment.made"))
     assert found.replayed >= made_here
@@ -61,7 +61,7 @@ def _as_sent(row: dict[str, Any]) -> dict[str, Any]:
     return row | {"detail": json.loads(row["detail"]), "agent_id": str(row["agent_id"])}
 
 
-async def _every_promise_is_kept(stage: Stage) -> None:
+async def every_promise_is_kept(stage: Stage) -> None:
     """Whatever a client was told is in the database, of the assignment that the call was of."""
     rows = await stage.postgres.fetch("SELECT * FROM assignments")
     assignments = {row["id"]: row for row in rows}
