@@ -8,11 +8,10 @@ import asyncpg
 from fastapi import Depends, Request
 from sqlalchemy import event, text
 from sqlalchemy.engine.interfaces import DBAPIConnection
-from sqlalchemy.exc import DisconnectionError, InvalidatePoolError
+from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry
 
-from app.clock import steady
 from app.db import schema
 from app.db.driver import ASK_WHO_IS_SILENT, FARM_LOCK, HOLDS_BRIEFLY, connect, was_left
 from app.settings import Settings
@@ -24,8 +23,7 @@ CLEANING_LOCK = 0x636C6561  # "clea"
 # agents get their work meanwhile.
 TREE_LOCK = 0x74726565  # "tree"
 
-# Used so lately, a connection that nobody heard the end of is taken to be there.
-FRESH_SECONDS = 1.0
+# In a pooled connection's own notes: it was in hand before.
 _USED = "used"
 
 # Where triggers tell every service that the farm changed, with the name of who changed it.
@@ -70,39 +68,24 @@ def create_engine(settings: Settings, url: str) -> AsyncEngine:
         max_overflow=0,
         hide_parameters=True,  # an error is logged, what somebody sent is not
         pool_timeout=settings.lock_timeout_seconds,
+        pool_pre_ping=True,
         pool_use_lifo=True,  # the one whose statements are prepared already
     )
-    _look_before_use(engine)
+    event.listen(engine.sync_engine, "checkin", _note_use)
+    event.listen(engine.sync_engine, "checkout", _leave_former)
     return engine
 
 
-def _look_before_use(engine: AsyncEngine) -> None:
-    """Make sure that a connection is there, if it was idle for longer, and is to the right server.
+def _note_use(_: DBAPIConnection, record: ConnectionPoolEntry) -> None:
+    record.info[_USED] = True
 
-    What the pool can do by itself is to ask each time, which is one message more of every call.
-    """
-    dialect = engine.sync_engine.dialect
 
-    def note(_: DBAPIConnection, record: ConnectionPoolEntry) -> None:
-        record.info[_USED] = steady()
-
-    def look(connection: DBAPIConnection, record: ConnectionPoolEntry, _: object) -> None:
-        driver: asyncpg.Connection = connection.driver_connection
-        used: float | None = record.info.get(_USED)
-        if was_left(driver):  # after a failover the former primary may live on
-            refused = ConnectionError if used is None else DisconnectionError
-            raise refused("another server was met since this was opened")
-        if used is None:
-            return  # it was opened this moment
-        idle = steady() - used
-        try:
-            if driver.is_closed() or (idle > FRESH_SECONDS and not dialect.do_ping(connection)):
-                raise InvalidatePoolError
-        except dialect.loaded_dbapi.Error as failed:
-            raise InvalidatePoolError from failed
-
-    event.listen(engine.sync_engine, "checkin", note)
-    event.listen(engine.sync_engine, "checkout", look)
+def _leave_former(connection: DBAPIConnection, record: ConnectionPoolEntry, _: object) -> None:
+    """After a failover the former primary may live on: all of the process goes to one server."""
+    if was_left(connection.driver_connection):
+        # The pool opens another one in its place; of one that was just opened that would not help.
+        refused = DisconnectionError if _USED in record.info else ConnectionError
+        raise refused("another server was met since this was opened")
 
 
 async def driver_of(connection: AsyncConnection) -> asyncpg.Connection:

@@ -72,35 +72,10 @@ async def test_a_list_of_jobs_has_as_many_statements_for_many_as_for_one(
     assert many == few
 
 
-async def test_a_connection_used_a_moment_ago_is_not_asked_whether_it_is_there(
-    farm: Farm, app: FastAPI, monkeypatch: pytest.MonkeyPatch
+async def test_where_no_connection_is_to_the_server_that_was_met_last_calls_are_refused_for_now(
+    farm: Farm, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    dialect, asked = app.state.engine.sync_engine.dialect, []
-    ping = dialect.do_ping
-
-    def noted(connection: object) -> bool:
-        asked.append(connection)
-        return bool(ping(connection))
-
     await farm.get("/jobs")
-    monkeypatch.setattr(dialect, "do_ping", noted)
-    await farm.get("/jobs")
-    assert asked == []
-    monkeypatch.setattr("app.db.engine.FRESH_SECONDS", -1)
-    await farm.get("/jobs")
-    assert len(asked) == 1
-
-
-@pytest.mark.parametrize("fresh", [-1, 60])
-async def test_a_connection_that_is_gone_is_replaced_before_it_is_used(
-    farm: Farm, app: FastAPI, monkeypatch: pytest.MonkeyPatch, fresh: float
-) -> None:
-    monkeypatch.setattr("app.db.engine.FRESH_SECONDS", fresh)
-    await farm.get("/jobs")
-    other = await asyncpg.connect(app.state.url.replace("+asyncpg", ""))
-    await other.execute("""
-        SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity
-        WHERE datname = current_database() AND pid <> pg_backend_pid()
-    """)
-    await other.close()
-    await farm.get("/jobs")
+    monkeypatch.setattr("app.db.engine.was_left", lambda _: True)
+    answer = await farm.client.get("/jobs")
+    assert (answer.status_code, "retry-after" in answer.headers) == (503, True), answer.text

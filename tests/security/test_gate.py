@@ -4,7 +4,7 @@ import asyncio
 import stat
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import httpx
 import pytest
@@ -15,6 +15,7 @@ from uvicorn.server import ServerState
 
 from app import first_token
 from app.main import create_app
+from app.one_write import OneWrite
 from app.settings import Settings
 from app.slow_senders import MOST_BESIDE, Impatient, protocol
 from app.tokens.throttle import MOST, WINDOW, Throttle
@@ -136,6 +137,12 @@ async def connection() -> AsyncIterator[Impatient]:
     await asyncio.gather(*state.tasks, return_exceptions=True)
 
 
+def wire_of(connection: Impatient) -> Wire:
+    found = cast("OneWrite", connection.transport)._transport
+    assert isinstance(found, Wire)
+    return found
+
+
 HEAD = b"POST /jobs HTTP/1.1\r\nhost: farm\r\n"
 IN_PARTS = HEAD + b"transfer-encoding: chunked\r\n\r\n2\r\n[]\r\n0\r\n"
 
@@ -146,8 +153,7 @@ async def test_headers_without_end_are_not_kept_but_answered_431(
     connection: Impatient, head: bytes, line: bytes
 ) -> None:
     """Whoever sends them need have no token: the gate hears of a request that has come."""
-    wire = connection.transport
-    assert isinstance(wire, Wire)
+    wire = wire_of(connection)
     connection.data_received(head)
     received = 0
     while not wire.closed and received < 10 * MOST_BESIDE:
@@ -160,8 +166,7 @@ async def test_headers_without_end_are_not_kept_but_answered_431(
 async def test_a_body_is_as_long_as_it_is_and_a_connection_has_many_requests(
     connection: Impatient,
 ) -> None:
-    wire = connection.transport
-    assert isinstance(wire, Wire)
+    wire = wire_of(connection)
     connection.data_received(HEAD + b"content-length: 1000000\r\n\r\n")
     for _ in range(1_000):
         connection.data_received(b"x" * 1_000)
