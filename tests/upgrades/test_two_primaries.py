@@ -112,7 +112,7 @@ async def each_decides(on: Stage) -> None:
     """Each service has a cycle whose answer goes out."""
     body = {"agent_id": on.farm.agents["onlooker"]}
     for url in on.urls:
-        async with asyncio.timeout(30), client(url) as http:
+        async with asyncio.timeout(90), client(url) as http:
             while (await http.post("/assign", json=body)).status_code != httpx.codes.NO_CONTENT:
                 await asyncio.sleep(0.1)
 
