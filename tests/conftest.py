@@ -3,10 +3,8 @@
 import asyncio
 import os
 import signal
-import tempfile
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
-from pathlib import Path
 from uuid import uuid4
 
 import asyncpg
@@ -22,9 +20,9 @@ from app.db.roles import grant
 from app.main import create_app
 from app.settings import Settings
 from tests.farm import Farm
+from tests.homes import home_in_memory
 from tests.tokens import ADMIN_TOKEN, AUTH
 
-SHM = Path("/dev/shm")  # noqa: S108  # memory, where there is such a thing
 TEMPLATE = "farm_template"
 ROUNDS = 1_000  # of the event loop, after which it is to have nothing to do
 SERVICE = "farm_service"  # who the app of a test is, to the database
@@ -68,8 +66,8 @@ async def _the_loop_rests() -> AsyncIterator[None]:
 def server() -> Iterator[str]:
     """URL of a PostgreSQL of this run's own, durable enough for tests."""
     with (
-        tempfile.TemporaryDirectory(dir=SHM if SHM.is_dir() else None, prefix="fq") as home,
-        database_url(Settings(data_dir=Path(home))) as url,
+        home_in_memory("fq") as home,
+        database_url(Settings(data_dir=home)) as url,
     ):
         asyncio.run(_prepare(url))
         yield url

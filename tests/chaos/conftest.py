@@ -3,7 +3,6 @@
 import os
 import random
 import resource
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,8 +11,8 @@ import pytest
 
 from tests.chaos.postgres import make_cluster
 from tests.chaos.stage import Maker
+from tests.homes import home_in_memory
 
-SHM = Path("/dev/shm")  # noqa: S108  # memory, where there is such a thing
 FILES = 6_000  # of 2,000 polls: the service's, and the clients' own
 MADE = os.environ.get("FARMQUEUE_CHAOS_CLUSTER")  # by the run that this one is a part of
 SEED = int(os.environ.get("FARMQUEUE_CHAOS_SEED") or random.SystemRandom().randrange(10**9))
@@ -29,9 +28,8 @@ def cluster() -> Iterator[Path]:
     if MADE:
         yield Path(MADE)
         return
-    where = SHM if SHM.is_dir() else None
-    with tempfile.TemporaryDirectory(dir=where, prefix="fqc") as home:
-        yield make_cluster(Path(home))
+    with home_in_memory("fqc") as home:
+        yield make_cluster(home)
 
 
 @pytest.fixture
@@ -55,9 +53,8 @@ def many_files() -> Iterator[None]:
 @contextmanager
 def making(cluster: Path, chance: random.Random, logs: Path) -> Iterator[Maker]:
     """How servers, services and proxies are set up, with a home for their data."""
-    where = SHM if SHM.is_dir() else None
-    with tempfile.TemporaryDirectory(dir=where, prefix="fqc") as home:
-        yield Maker(cluster, Path(home), logs, chance)
+    with home_in_memory("fqc") as home:
+        yield Maker(cluster, home, logs, chance)
 
 
 @pytest.fixture
