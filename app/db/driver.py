@@ -86,6 +86,11 @@ async def _open(
     return found
 
 
+def server_of(connection: asyncpg.Connection) -> datetime:
+    """When its server was started: that tells one from all others."""
+    return _MET[connection][1]
+
+
 def was_left(connection: asyncpg.Connection) -> bool:
     """Whether another server was met since: this one may be a former primary that lives on."""
     hosts, server = _MET[connection]

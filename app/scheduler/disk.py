@@ -17,14 +17,11 @@ import asyncpg
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from app import metrics
-from app.db.driver import was_left
+from app.db.driver import server_of, was_left
 from app.db.engine import driver_of, drop
 
 # Its commit waits as long as the server's `synchronous_commit` asks for, since something is logged.
 _LOG = "SELECT pg_logical_emit_message(true, 'farmqueue', '')"
-
-# When it was started tells one server from all others, as long as both connections live.
-_SERVER = "SELECT pg_postmaster_start_time()"
 
 
 class OtherServer(ConnectionError):
@@ -68,8 +65,7 @@ class Disk:
                 await self._try(self._connection)
             if self._connection is None:
                 self._connection = await self.engine.connect()
-            mine = await driver_of(self._connection)
-            if await mine.fetchval(_SERVER) != await desk.fetchval(_SERVER):
+            if server_of(await driver_of(self._connection)) != server_of(desk):
                 failed = OtherServer("cycles and the wait for the disk met two servers")
                 await self._lose(self._connection, failed)
                 raise failed

@@ -2,10 +2,11 @@
 
 from collections.abc import AsyncIterator
 
+import asyncpg
 import pytest
 
 from app.db.driver import connect
-from app.scheduler import feed
+from app.scheduler import feed, session
 from app.settings import Settings
 from tests.scheduler.reader import Reader
 
@@ -19,4 +20,13 @@ def settings() -> Settings:
 async def reader(database: str) -> AsyncIterator[Reader]:
     connection = await connect(database)
     yield Reader(connection, await feed.start(connection))
+    await connection.close()
+
+
+@pytest.fixture
+async def cycles(database: str) -> AsyncIterator[asyncpg.Connection]:
+    """A connection that is ready for them."""
+    connection = await connect(database)
+    await session.prepare(connection, "a test")
+    yield connection
     await connection.close()

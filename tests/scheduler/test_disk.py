@@ -222,7 +222,7 @@ async def test_cycles_commit_on_no_other_server_than_the_wait_is_of(
     desk = app.state.desk
     former = desk._connection
     with monkeypatch.context() as failed_over:
-        failed_over.setattr("app.scheduler.disk._SERVER", "SELECT pg_backend_pid()")
+        failed_over.setattr("app.scheduler.disk.server_of", id)
         await cut_the_disk(app, other)
         await closed(app)
         assert (await farm.ask("a0")).status_code == 503

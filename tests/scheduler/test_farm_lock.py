@@ -14,14 +14,6 @@ TRIED = f"SELECT pg_try_advisory_lock({FARM_LOCK})"
 
 
 @pytest.fixture
-async def cycles(database: str) -> AsyncIterator[asyncpg.Connection]:
-    connection = await connect(database)
-    await session.prepare(connection, "a test")
-    yield connection
-    await connection.close()
-
-
-@pytest.fixture
 async def other(database: str) -> AsyncIterator[asyncpg.Connection]:
     connection = await connect(database)
     yield connection

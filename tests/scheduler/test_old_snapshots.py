@@ -40,14 +40,6 @@ UPDATE job_progress SET waiting = (
 
 
 @pytest.fixture
-async def cycles(database: str) -> AsyncIterator[asyncpg.Connection]:
-    connection = await connect(database)
-    await session.prepare(connection, "a test")
-    yield connection
-    await connection.close()
-
-
-@pytest.fixture
 async def held_snapshot(database: str) -> AsyncIterator[None]:
     connection = await connect(database)
     await connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM agents")
