@@ -99,7 +99,7 @@ async def test_what_the_history_tells_is_counted_from_where_the_last_minute_ende
         " FROM begun b WHERE jobs.id = b.job_id",
     )
     await write(app)
-    [*_, row] = await rows(database)
+    [*_, row] = [row for row in await rows(database) if row["seconds"] == 60]
     assert (row["tasks_done"], row["tasks_failed"]) == (2, 2)
     assert (row["jobs_started"], row["wait_seconds"], row["longest_wait"]) == (1, 20, 20)
 
