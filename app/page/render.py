@@ -60,7 +60,12 @@ def stamps() -> dict[str, str]:
     return {file.name: sha256(file.read_bytes()).hexdigest()[:12] for file in found}
 
 
-VENDORED = ("htmx/htmx.min.js", "uplot/uPlot.iife.min.js", "uplot/uPlot.min.css")
+VENDORED = (
+    "htmx/htmx.min.js",
+    "idiomorph/idiomorph-ext.min.js",
+    "uplot/uPlot.iife.min.js",
+    "uplot/uPlot.min.css",
+)
 STAMPS = stamps()
 
 

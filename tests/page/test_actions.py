@@ -141,3 +141,29 @@ async def test_an_operator_of_a_queue_drags_what_is_below_it_and_nothing_else(
         assert [await one.get_attribute("value") for one in await offered.all()] == [
             "/mine", "/mine/two", "/mine/two/one",
         ]  # fmt: skip
+
+
+async def drawn_anew_under_the_mouse(page: Page, at: str, what: str) -> None:
+    """A click on `what`, between whose press and release all of `at` is drawn anew."""
+    await page.locator(what).hover()
+    await page.mouse.down()
+    await page.evaluate(
+        """at => new Promise(done => {
+            document.addEventListener("htmx:afterSettle", done, { once: true });
+            htmx.trigger(at, "refresh");
+        })""",
+        at,
+    )
+    await page.mouse.up()
+
+
+async def test_a_click_on_a_button_that_is_drawn_anew_meanwhile_is_not_lost(stage: Stage) -> None:
+    await stage.farm.job("clicked")
+    async with stage.window() as page:
+        await opened(page, stage, "clicked")
+        await drawn_anew_under_the_mouse(page, "#facts", "#do-pause")
+        await expect(page.locator("#facts .chip")).to_have_text("paused")
+        await page.goto(f"{stage.url}/page/jobs?title=clicked")
+        await page.wait_for_selector("#live.on")
+        await drawn_anew_under_the_mouse(page, "#rows", "#rows input[name=id]")
+        await expect(page.locator("#chosen")).to_have_text("1 chosen")

@@ -79,19 +79,12 @@
     count();
   }
 
-  let kept = new Set(), focused = null;
+  let kept = new Set();
   document.addEventListener("htmx:beforeSwap", (event) => {
     if (event.target !== body) return;
     kept = new Set([...body.querySelectorAll("input[name=id]:checked")].map((box) => box.value));
-    const at = body.contains(document.activeElement) && document.activeElement.closest("tr");
-    focused = at ? [at.id, document.activeElement.tagName] : null;
   });
-  document.addEventListener("htmx:afterSwap", (event) => {
-    if (event.target !== body) return;
-    drawn(kept);
-    const again = focused && document.getElementById(focused[0]);
-    if (again) again.querySelector(focused[1])?.focus({ preventScroll: true });
-  });
+  document.addEventListener("htmx:afterSwap", (event) => { if (event.target === body) drawn(kept); });
   body.addEventListener("change", count);
   if (all) all.addEventListener("change", () => { for (const box of body.querySelectorAll("input[name=id]")) box.checked = all.checked; count(); });
   body.addEventListener("click", (event) => {
