@@ -73,6 +73,11 @@ class Stage:
         await context.close()
 
 
+async def as_in_older_browsers(page: Page) -> None:
+    """Elements cannot be moved in this one: what is put elsewhere was taken out before."""
+    await page.add_init_script("delete Element.prototype.moveBefore")
+
+
 @asynccontextmanager
 async def staged(server: str, browser: Browser, log: Path) -> AsyncIterator[Stage]:
     """A service with an empty farm, and a browser to look at it."""

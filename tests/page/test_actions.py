@@ -1,8 +1,9 @@
 """What is done by buttons: each does it, and the farm has it then."""
 
+import pytest
 from playwright.async_api import Page, expect
 
-from tests.page.conftest import Stage
+from tests.page.conftest import Stage, as_in_older_browsers
 from tests.tokens import made
 
 
@@ -163,7 +164,27 @@ async def test_a_click_on_a_button_that_is_drawn_anew_meanwhile_is_not_lost(stag
         await opened(page, stage, "clicked")
         await drawn_anew_under_the_mouse(page, "#facts", "#do-pause")
         await expect(page.locator("#facts .chip")).to_have_text("paused")
+        await drawn_anew_under_the_mouse(page, "#facts", "#facts .columns a")
+        await expect(page).to_have_url(f"{stage.url}/page/jobs?queue=/")
         await page.goto(f"{stage.url}/page/jobs?title=clicked")
         await page.wait_for_selector("#live.on")
         await drawn_anew_under_the_mouse(page, "#rows", "#rows input[name=id]")
         await expect(page.locator("#chosen")).to_have_text("1 chosen")
+
+
+@pytest.mark.parametrize("movable", [True, False])
+async def test_the_focus_stays_on_a_job_that_another_comes_before(
+    stage: Stage, movable: bool
+) -> None:
+    await stage.farm.job("in focus", paused=True)
+    async with stage.window() as page:
+        if not movable:
+            await as_in_older_browsers(page)
+        await page.goto(f"{stage.url}/page/jobs?title=in+focus")
+        await page.wait_for_selector("#live.on")
+        for one in ("link", "checkbox"):
+            focused = page.locator("#rows tr").last.get_by_role(one)
+            await focused.focus()
+            await stage.farm.job(f"in focus: {one}", paused=True)
+            await expect(page.locator("#rows tr .title").first).to_have_text(f"in focus: {one}")
+            await expect(focused).to_be_focused()

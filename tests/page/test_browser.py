@@ -9,7 +9,7 @@ import pytest
 from playwright.async_api import Page, Route, expect
 
 from tests.figures.past import remember
-from tests.page.conftest import Stage
+from tests.page.conftest import Stage, as_in_older_browsers
 from tests.tokens import made
 
 AXE = (Path(__file__).parent / "axe" / "axe.min.js").read_text()
@@ -337,9 +337,14 @@ async def test_who_logs_out_is_at_the_login_and_back_does_not_help(stage: Stage)
         await expect(page.get_by_label("Token")).to_be_visible()
 
 
-async def test_why_a_job_does_not_run_stays_until_the_new_answer_is_there(stage: Stage) -> None:
+@pytest.mark.parametrize("movable", [True, False])
+async def test_why_a_job_does_not_run_stays_until_the_new_answer_is_there(
+    stage: Stage, movable: bool
+) -> None:
     await stage.farm.job("asks much", cpus=512)
     async with stage.window() as page:
+        if not movable:
+            await as_in_older_browsers(page)
         await page.goto(f"{stage.url}/page/jobs/{stage.farm.jobs['asks much']}")
         why = page.locator("#facts .why-box")
         await expect(why).to_contain_text("fewer than 512 cpus")

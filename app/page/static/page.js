@@ -67,6 +67,10 @@ const farm = (() => {
   document.addEventListener("htmx:sendError", () => say("The service cannot be reached.", true));
   document.addEventListener("done", (event) => say(event.detail.told));
 
+  // --- what is morphed: a part that asks for its content itself keeps it until the answer is there ---
+
+  Idiomorph.defaults.callbacks.beforeNodeMorphed = (old) => !(old.dataset && "own" in old.dataset);
+
   // --- the live stream: one event for what changed, in the order in which it did ---
 
   function live(topic, since, { rows, stale }) {
