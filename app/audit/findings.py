@@ -20,6 +20,7 @@ class Check(StrEnum):
     ASSIGNMENT_TASKS = "assignment_tasks"
     TASK_NOT_HELD = "task_not_held"
     ASSIGNMENT_STRAY = "assignment_stray"
+    TASK_STRAY = "task_stray"
     QUEUE_FULLPATH = "queue_fullpath"
     QUEUE_CYCLE = "queue_cycle"
     MAXIMUM_PASSED = "maximum_passed"
@@ -46,6 +47,7 @@ ADVICE: Mapping[Check, str] = {
     Check.ASSIGNMENT_TASKS: f"{_END}; {_BY_HAND}",
     Check.TASK_NOT_HELD: f"{_RERUN}; {_BY_HAND}",
     Check.ASSIGNMENT_STRAY: f"{_END}; {_BY_HAND}",
+    Check.TASK_STRAY: "delete the tasks with this job_id in psql; no service reads them",
     Check.QUEUE_FULLPATH: "rename the topmost queue named here to another name and back",
     Check.QUEUE_CYCLE: "set parent_jobqueue_id of one of them to NULL in psql, then move it",
     **dict.fromkeys(tuple(Check)[len(RECOUNT) :], _REPORT),

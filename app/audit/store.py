@@ -112,6 +112,15 @@ WHERE a.ended_at IS NULL AND (j.id IS NULL OR j.time_finished IS NOT NULL
 ORDER BY a.id {_LIMIT}
 """
 
+# No key holds a task to its job.
+_TASK_STRAY = f"""
+SELECT '{Check.TASK_STRAY}' AS "check", 'job ' || t.job_id AS subject,
+    format('is gone, and has %s tasks', count(*)) AS detail
+FROM tasks t WHERE NOT EXISTS (SELECT FROM jobs j WHERE j.id = t.job_id)
+GROUP BY t.job_id
+ORDER BY t.job_id {_LIMIT}
+"""
+
 _TREE = f"""
 WITH RECURSIVE tree AS (
     SELECT id, '/' || name AS path, 1 AS level FROM jobqueues WHERE parent_jobqueue_id IS NULL
@@ -222,10 +231,10 @@ _ACTIVE = "SELECT id FROM assignments WHERE ended_at IS NULL"
 async def recount(connection: asyncpg.Connection, *, finished: bool) -> AsyncIterator[Rows]:
     """What each statement finds, as `check`, `subject` and `detail`.
 
-    With `finished` the tasks of finished jobs are counted as well.
+    With `finished` the tasks of finished jobs are counted as well, and those of none are found.
     """
     jobs = _ALL_JOBS if finished else _UNFINISHED_JOBS
-    for statement in _STATEMENTS:
+    for statement in (*_STATEMENTS, _TASK_STRAY) if finished else _STATEMENTS:
         yield await _rows(connection, statement.replace("{jobs}", jobs))
 
 

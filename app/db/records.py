@@ -75,7 +75,8 @@ def in_models(name: str | None, kind: str, _parents: object = None) -> bool:
 class Change(Table):
     """What a transaction changed of that which a decision needs: the feed that keeps farms fresh.
 
-    Triggers write it, a row for each statement. See app/scheduler/feed.py.
+    Triggers write it, a row for each statement; a cycle one for its own. See
+    app/scheduler/feed.py.
     """
 
     __tablename__ = "farm_changes"

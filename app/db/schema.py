@@ -8,7 +8,7 @@ upgrade migrates first, while the former release goes on serving, and replaces t
 from app.errors import Unavailable
 
 # The newest revision under alembic/versions, which the tables of this code are.
-HEAD = "0016"
+HEAD = "0017"
 
 # A select list's item, e.g. "0009 0007": the revision, and the oldest that still runs; null without
 # a revision. Revisions are numbered, so that they compare as text.

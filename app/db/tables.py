@@ -228,7 +228,8 @@ class Task(Table):
     """A task that was assigned at least once; one with no row is waiting and untouched.
 
     `assignment_id` is its latest; `failed_by` holds the agents that failed it, which get it again
-    only when every other has.
+    only when every other has. Its job is no foreign key, which would lock that for each task that
+    goes out: a trigger of the jobs takes their tasks away with them.
     """
 
     __tablename__ = "tasks"
@@ -248,7 +249,7 @@ class Task(Table):
         ),
     )
 
-    job_id: Mapped[int] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"))
+    job_id: Mapped[int] = mapped_column(BigInteger)
     ordinal: Mapped[int] = mapped_column(Integer)
     state: Mapped[str] = mapped_column(Text)
     attempts: Mapped[int] = mapped_column(Integer, server_default=text("0"))

@@ -1,9 +1,10 @@
 """The feed of changes: which queues, jobs, agents and tokens changed since this process last read.
 
-Triggers write the ids of what a transaction changed together with the transaction's own id. A
-reader remembers the snapshot of its last read; whatever that snapshot did not show, and the present
-one does, is news: of transactions that had not begun then, or were under way. Nothing is missed,
-nothing is read twice, no writer waits for a reader, and a long transaction costs no reader more.
+Triggers write the ids of what a transaction changed together with the transaction's own id; a cycle
+does so itself, in one row, of assignments and the numbers of jobs. A reader remembers the snapshot
+of its last read; whatever that snapshot did not show, and the present one does, is news: of
+transactions that had not begun then, or were under way. Nothing is missed, nothing is read twice,
+no writer waits for a reader, and a long transaction costs no reader more.
 """
 
 from collections.abc import Mapping, Sequence

@@ -10,6 +10,7 @@ import asyncpg
 
 from app.db import schema
 from app.db.driver import FARM_LOCK, SILENT_HOLDER
+from app.db.engine import CHANNEL
 from app.errors import Unavailable
 from app.scheduler import feed, store
 
@@ -36,7 +37,8 @@ END $$
 """
 
 # The lock is the transaction's now, so that the commit is what lets it go. That does not wait for
-# the disk: of the transaction, so that no pooler gives it to others.
+# the disk: of the transaction, so that no pooler gives it to others. So is that the feed is told of
+# all here, at once: triggers that would tell of each statement by itself are silent.
 _WRITE_CYCLE = f"""
 CREATE OR REPLACE FUNCTION pg_temp.write_cycle(
     text, text, text, text, text, text, text, text, text, text, text, text, text,
@@ -46,12 +48,16 @@ LANGUAGE plpgsql AS $$
 #variable_conflict use_column
 BEGIN
     PERFORM set_config('synchronous_commit', 'off', true), pg_advisory_xact_lock({LOCK}),
-        set_config('idle_session_timeout', '0', false);
+        set_config('idle_session_timeout', '0', false), set_config('farmqueue.cycle', 'told', true);
     IF NOT pg_advisory_unlock({LOCK}) THEN
         RAISE 'the session does not hold the farm lock: is it one for all statements?';
     END IF;
     IF cardinality($21) > 0 THEN {store.REPORT}; END IF;
     RETURN QUERY {store.DECIDE};
+    {store.TELL};
+    IF FOUND THEN
+        PERFORM pg_notify('{CHANNEL}', coalesce(current_setting('farmqueue.sender', true), ''));
+    END IF;
 END $$
 """
 

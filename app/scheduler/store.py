@@ -217,6 +217,21 @@ LEFT JOIN (
 ORDER BY made.id
 """
 
+# For the feed, what `REPORT` and `DECIDE` change of assignments and of the numbers of jobs, as the
+# triggers would tell it. A row of nulls would say that all is changed.
+TELL = """
+INSERT INTO farm_changes (jobs, agents)
+SELECT jobs, agents FROM (
+    SELECT nullif(CAST($9 AS bigint[]), '{}') AS jobs, nullif(ARRAY(
+        SELECT unnest(CAST($1 AS uuid[]))
+        UNION
+        SELECT agent_id FROM unnest(CAST($15 AS uuid[]), CAST($18 AS text[])) AS s(agent_id, said)
+        WHERE said <> 'running'
+    ), '{}') AS agents
+) changed
+WHERE num_nonnulls(jobs, agents) > 0
+"""
+
 # The tasks of an assignment that have not ended.
 _UNFINISHED = """
 SELECT s.id, array_agg(t.ordinal ORDER BY t.ordinal) AS ordinals,

@@ -100,6 +100,18 @@ SPOILT: dict[str, tuple[str, Check, list[str]]] = {
         Check.ASSIGNMENT_STRAY,
         ["assignment 5"],
     ),
+    "a task of a job that is gone": (
+        "INSERT INTO tasks (job_id, ordinal, state, assignment_id) VALUES (3, 0, 'done', 1)",
+        Check.TASK_STRAY,
+        ["job 3"],
+    ),
+    "tasks of jobs that are gone": (
+        """INSERT INTO tasks (job_id, ordinal, state, assignment_id)
+        SELECT job_id, n, 'waiting', 1 FROM unnest('{0, 7}'::int[]) job_id,
+        generate_series(0, 2) n""",
+        Check.TASK_STRAY,
+        ["job 0", "job 7"],
+    ),
     "a fullpath that is not its place": (
         "UPDATE jobqueues SET fullpath = '/tv/hero' WHERE name = 'hero'",
         Check.QUEUE_FULLPATH,

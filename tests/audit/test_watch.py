@@ -47,7 +47,7 @@ async def test_a_finding_is_a_number_until_it_is_gone_and_one_log_line(
     )
 
 
-async def test_finished_jobs_are_left_to_the_command(
+async def test_finished_jobs_and_what_is_left_of_deleted_ones_are_left_to_the_command(
     app: FastAPI, farm: Farm, database: str
 ) -> None:
     await farm.job("over", queue="/tv")
@@ -55,6 +55,8 @@ async def test_finished_jobs_are_left_to_the_command(
     assert await farm.gets("a9") == "over"
     await farm.finish("a9")
     await spoil(database, "UPDATE tasks SET state = 'failed' WHERE job_id = 3")
+    assert await look(app.state.engine, set()) == set()
+    await spoil(database, "DELETE FROM jobs WHERE id = 3")  # and it leaves its tasks
     assert await look(app.state.engine, set()) == set()
 
 

@@ -6,13 +6,13 @@ from alembic import command
 from sqlalchemy import Connection, inspect
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from app.db.schema import HEAD
 from app.db.tables import jobs_now
 from tests.farm import Farm
 from tests.migrations.test_history_partitions import said, worked
 from tests.migrations.test_migrations import alembic
 
 BEFORE = "0014"
-AFTER = "0016"
 
 OF_JOBS = """
 SELECT id, title, tasks_total, tasks_done, tasks_failed, CAST(waiting AS text), time_started,
@@ -22,7 +22,7 @@ FROM {} ORDER BY id
 
 
 def up(connection: AsyncConnection) -> Any:
-    return connection.run_sync(lambda own: command.upgrade(alembic(own), AFTER))
+    return connection.run_sync(lambda own: command.upgrade(alembic(own), HEAD))
 
 
 def down(connection: AsyncConnection) -> Any:
