@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from app.turns import CALL_SECONDS, MOST, TOGETHER, Line, Turns
+from app.turns import CALL_SECONDS, MOST, ROUNDS, TOGETHER, Line, Turns
 from tests.farm import Farm
 
 
@@ -55,6 +55,32 @@ async def test_a_call_that_went_away_holds_nobody_up(clock: Clock) -> None:
     calls[0].cancel()
     calls[1].cancel()
     assert await asyncio.wait_for(calls[2], 5) > 0
+
+
+async def test_who_waits_for_the_line_goes_on_once_nobody_stands_there(clock: Clock) -> None:
+    turns = Turns()
+    calls = [asyncio.create_task(taken(turns, clock)) for _ in range(TOGETHER + 1)]
+    await asyncio.sleep(0)
+    await turns.served()
+    assert all(call.done() for call in calls[:TOGETHER])
+    now = clock.rounds
+    await turns.served()
+    assert clock.rounds == now
+    await asyncio.gather(*calls)
+
+
+async def test_who_waits_for_a_line_that_is_long_goes_on_after_a_few_rounds(
+    clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.turns.CALL_SECONDS", 60)
+    turns = Turns()
+    calls = [asyncio.create_task(taken(turns, clock)) for _ in range(9 * ROUNDS * TOGETHER)]
+    await asyncio.sleep(0)
+    now = clock.rounds
+    await turns.served()
+    assert clock.rounds - now == ROUNDS
+    assert not calls[-1].done()
+    await asyncio.gather(*calls)
 
 
 async def test_after_a_lull_the_line_moves_again(clock: Clock) -> None:

@@ -13,7 +13,7 @@ from app.errors import AppError
 from app.policy.made import why
 from app.policy.pick import give, pick
 from app.policy.states import Mode, TaskState
-from app.scheduler import feed, leases, reports, session, store
+from app.scheduler import leases, reports, session, store
 from app.scheduler.answer import answer
 from app.scheduler.kept import Holding, KeptAgent, KeptFarm
 from app.scheduler.refusals import AgentDisabled, AgentNotFound, AssignmentNotFound
@@ -54,62 +54,125 @@ class Round:
     `statuses` is in the order of what was `reported`.
     """
 
-    asked: Sequence[AssignRequest] = ()
-    reported: Sequence[Report] = ()
-    waiting: Collection[UUID] = ()
-    callers: Mapping[UUID, Caller] = field(default_factory=dict)  # of `asked` and `waiting`
-    outcomes: dict[UUID, Outcome] = field(default_factory=dict)
-    over: dict[UUID, Outcome] = field(default_factory=dict)
-    statuses: list[Status] = field(default_factory=list)
-    counted: list[reports.Counted] = field(default_factory=list)
-    agents: dict[UUID, KeptAgent] = field(default_factory=dict)  # of `asked`, not refused
-    working: set[UUID] = field(default_factory=set)  # of `agents`, when they asked
-    grants: list[Grant] = field(default_factory=list)
-    held: list[Holding] = field(default_factory=list)  # of agents that ask once more
-    alive: set[UUID] = field(default_factory=set)  # agents that only report
-    attempts: dict[int, Mapping[int, int]] = field(default_factory=dict)  # ordinals of assignments
+    asked: Sequence[AssignRequest]
+    reported: Sequence[Report]
+    waiting: Collection[UUID]
+    callers: Mapping[UUID, Caller]  # of `asked` and `waiting`
+    outcomes: dict[UUID, Outcome] = field(init=False)
+    over: dict[UUID, Outcome] = field(init=False)
+    statuses: list[Status] = field(init=False)
+    counted: list[reports.Counted] = field(init=False)
+    agents: dict[UUID, KeptAgent] = field(init=False)  # of `asked`, not refused
+    working: set[UUID] = field(init=False)  # of `agents`, when they asked
+    grants: list[Grant] = field(init=False)
+    held: list[Holding] = field(init=False)  # of agents that ask once more
+    alive: set[UUID] = field(init=False)  # agents that only report
+    attempts: dict[int, Mapping[int, int]] = field(init=False)  # ordinals of assignments
 
-    def anew(self) -> "Round":
-        """The same calls, of which nothing has come yet."""
-        return Round(self.asked, self.reported, self.waiting, self.callers)
+    def __post_init__(self) -> None:
+        self.clear()
+
+    def clear(self) -> None:
+        """Let nothing have come of the calls yet."""
+        self.outcomes, self.over, self.statuses, self.counted = {}, {}, [], []
+        self.agents, self.working, self.grants, self.held = {}, set(), [], []
+        self.alive, self.attempts = set(), {}
 
 
 class Cycles:
-    """The kept farm, and what was open when those that wait last got nothing."""
+    """The kept farm, and what was open when those that wait last got nothing.
+
+    As long as nothing was new when this process last looked, it decides before it has the farm
+    lock: what it decided is written if nothing is new then either, and undone otherwise.
+    """
 
     def __init__(self, kept: KeptFarm, settings: Settings) -> None:
         self.kept = kept
         self.settings = settings
         self.begun = False
+        self._quiet = False  # nothing is to be expected that is not taken in
         self._left_open = 0
         self._bits = 0  # how often they were given anew until then
         self._barred: set[UUID] = set()
 
     async def run(self, connection: asyncpg.Connection, this: Round) -> None:
         """Serve the round and commit. If it raises once `begun`, the kept farm is of no use."""
-        self.begun = False
-        row = await session.begin(connection, self.kept.seen)
-        self.begun = True
-        await self.kept.catch_up(connection, row)
-        self._meet(this)
-        said = await self._count_reports(connection, this)
-        self._pick(this)
-        await self._look_up(connection, this)
-        await self._write(connection, said, this)
+        self.begun = self._quiet
+        if self._quiet:
+            news = await self._write_unless_news(connection, this)
+        else:
+            news = await session.begin(connection, self.kept.seen)
+        if news is not None:
+            self.begun = True
+            self._quiet = not await self.kept.catch_up(connection, news)
+            await self._write(connection, this)
         self.begun = False
         self._answer(this)
+
+    def expect_news(self) -> None:
+        """Others changed something."""
+        self._quiet = False
 
     async def refresh(self, connection: asyncpg.Connection) -> bool:
         """Take in what others did, with no lock; True if that may be work for those that wait."""
         self.begun = True
-        async with connection.transaction(isolation="repeatable_read", readonly=True):
-            await self.kept.catch_up(connection, await feed.read(connection, self.kept.seen))
-        self.begun = False
+        await self.kept.refresh(connection)
+        self.begun, self._quiet = False, True
         return self._more_is_open() or bool(self._barred or self.kept.changed_agents)
 
     def _more_is_open(self) -> bool:
         farm = self.kept.farm
         return farm.kinds.given_anew != self._bits or bool(farm.standing & ~self._left_open)
+
+    async def _write_unless_news(
+        self, connection: asyncpg.Connection, this: Round
+    ) -> asyncpg.Record | None:
+        """Decide and write; if anything is new undo it, the lock is held then: what is new."""
+        try:
+            what, began = await self._decide(connection, this), steady()
+        except LookupError:  # what others did: the kept farm does not have it yet
+            self._undo(this)
+            return await session.begin(connection, self.kept.seen)
+        try:
+            row, rows = await session.write_unless_news(connection, self.kept.seen, what)
+        except asyncpg.LockNotAvailableError:  # nothing is written
+            self._undo(this)
+            raise
+        if not rows:
+            self._undo(this)
+            return row
+        await self.kept.catch_up(connection, row)  # by nothing, but how far it is
+        self._take_in(this, what, rows, began)
+        return None
+
+    async def _write(self, connection: asyncpg.Connection, this: Round) -> None:
+        """Decide and write, under the lock that is held."""
+        what, began = await self._decide(connection, this), steady()
+        rows = await session.write(connection, what)
+        self._take_in(this, what, rows, began)
+
+    async def _decide(self, connection: asyncpg.Connection, this: Round) -> session.Written:
+        """What is to be written of the round."""
+        self._meet(this)
+        said = await self._count_reports(connection, this)
+        self._pick(this)
+        await self._look_up(connection, this)
+        grants = [
+            (one.agent.facts.id, one.job_id, _array(one.ordinals), one.why) for one in this.grants
+        ]
+        return session.Written(said, grants, self._alive(this), _numbers(this))
+
+    def _undo(self, this: Round) -> None:
+        """Let nothing have come of the round; what it touched is read anew with the next news."""
+        for grant in this.grants:
+            self.kept.farm.count(self.kept.jobs[grant.job_id].job, -1)
+        jobs = {grant.job_id for grant in this.grants}
+        jobs |= {one.holding.job_id for one in this.counted}
+        agents = {grant.agent.facts.id for grant in this.grants}
+        agents |= {one.holding.agent_id for one in this.counted}
+        self.kept.doubt(jobs, agents | this.agents.keys() | this.over.keys())
+        this.clear()
+        self.begun = self._quiet = False
 
     def _meet(self, this: Round) -> None:
         """Look the agents up; those that are not there or may not ask have their refusal."""
@@ -269,18 +332,11 @@ class Cycles:
         if missing := self.kept.told.missing(job_ids):
             self.kept.told.add(await store.told(connection, missing))
 
-    async def _write(
-        self, connection: asyncpg.Connection, said: Sequence[store.Judged], this: Round
-    ) -> None:
-        """Write what was reported and decided."""
-        grants = [
-            (one.agent.facts.id, one.job_id, _array(one.ordinals), one.why) for one in this.grants
-        ]
-        alive, began = self._alive(this), steady()
-        rows = await session.write(connection, said, grants, alive, _numbers(this))
+    def _take_in(self, this: Round, what: session.Written, rows: store.Rows, began: float) -> None:
+        """What was written is so."""
         self.kept.wrote(rows[0]["transaction"])
         lease, now = self.settings.lease_seconds, rows[0]["now"]
-        leases.written(alive, self.kept.agents, lease, now, began)
+        leases.written(what.alive, self.kept.agents, lease, now, began)
         for one, row in zip(this.grants, rows, strict=bool(this.grants)):
             self.kept.hold(Holding(row["id"], one.agent.facts.id, one.job_id, one.ordinals))
             this.attempts[row["id"]] = dict(zip(one.ordinals, row["attempts"], strict=True))

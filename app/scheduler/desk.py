@@ -138,6 +138,7 @@ class Desk:
 
     async def _serve(self) -> None:
         """One round: of what came, and of those that wait where that may be work for them."""
+        await self.turns.served()
         self.rounds += 1  # and once more when all that it changes is there
         asked = self._take_asked()
         reported = [one for one in self._reported if not one.answer.done()]
@@ -146,8 +147,10 @@ class Desk:
         stirred, self._stirred = self._stirred, False
         if not asked and not reported and not (stirred and await self._refreshed()):
             self._refuse_ended()
-            self._show(looking)
+            await self._show(looking)
             return
+        if stirred and (asked or reported) and self._cycles is not None:
+            self._cycles.expect_news()
         polls = [*self._waiting, *asked]
         this = Round(
             [poll.request for poll in asked],
@@ -156,13 +159,13 @@ class Desk:
             {poll.request.agent_id: poll.caller for poll in polls},
         )
         began = asyncio.get_running_loop().time()
-        this, failed = await self._run(this)
+        failed = await self._run(this)
         self._refuse_ended()
         if failed is not None:
             self._fail(asked, [*(one.answer for one in reported), *looking], failed)
             return
         self._settle(asked, reported, this, began)
-        self._show(looking)
+        await self._show(looking)
 
     def _refuse_ended(self) -> None:
         """Those that wait with a token that was revoked meanwhile wait no more."""
@@ -189,18 +192,18 @@ class Desk:
             await self._start_over()
         return (outdated or more) and bool(self._waiting)
 
-    async def _run(self, this: Round) -> tuple[Round, Exception | None]:
-        """Run a cycle; the round as it was served, or what made it fail."""
+    async def _run(self, this: Round) -> Exception | None:
+        """Run a cycle; what made it fail."""
         with metrics.CYCLE_SECONDS.time():
             failed = await self._try(this)
             if failed is not None and (isinstance(failed, Outdated) or clashed(failed)):
-                this = this.anew()
+                this.clear()
                 failed = await self._try(this)
         if failed is not None:
             log.warning("cycle_failed", polls=len(this.asked), error=first_line(failed))
         if isinstance(failed, Outdated):
-            return this, Unavailable("the database changes too fast to be read: try again")
-        return this, failed
+            return Unavailable("the database changes too fast to be read: try again")
+        return failed
 
     async def _try(self, this: Round) -> Exception | None:
         try:
@@ -315,10 +318,13 @@ class Desk:
             give(answer, failed)
         self._stirred = True
 
-    def _show(self, looking: list[asyncio.Future[KeptFarm]]) -> None:
+    async def _show(self, looking: list[asyncio.Future[KeptFarm]]) -> None:
+        """Let each look before the next round, which decides before it has written anything."""
         self.rounds += 1
         for one in looking:
             give(one, self.kept or Unavailable("the farm cannot be read just now: try again"))
+        if looking:
+            await asyncio.sleep(0)
 
     def _take_asked(self) -> list[Poll]:
         """New polls; an older one of an agent that asks anew is over."""

@@ -67,11 +67,13 @@ class Outdated(Exception):
 class Seen:
     """How far a reader is: the snapshot of its last read, and its own last transaction since.
 
-    `server` tells one start of a server, and one database of it, from all others.
+    `server` tells one start of a server, and one database of it, from all others; `revision` is of
+    its schema.
     """
 
     snapshot: str
     server: str
+    revision: str
     own: int = 0
     at: float = field(default_factory=time, compare=False)
 
@@ -102,12 +104,15 @@ class News:
     agents: Sequence[UUID]
     tokens: Sequence[int]
 
+    def __bool__(self) -> bool:
+        return any((self.queues, self.jobs, self.agents, self.tokens))
+
 
 async def start(connection: asyncpg.Connection) -> Seen:
     """Begin to read from what the present snapshot shows."""
     row = await connection.fetchrow(READ, 2**63 - 1, [], 0)
     schema.check(row["revision"])
-    return Seen(row["snapshot"], row["server"])
+    return Seen(row["snapshot"], row["server"], row["revision"])
 
 
 async def read(connection: asyncpg.Connection, last: Seen) -> asyncpg.Record:
@@ -126,7 +131,7 @@ def news(row: Mapping[str, Any], last: Seen) -> News:
     too_late = row["since"] is not None and row["since"] > last.oldest
     if row["everything"] or row["server"] != last.server or too_late:
         raise Outdated
-    seen = Seen(row["snapshot"], row["server"])
+    seen = Seen(row["snapshot"], row["server"], row["revision"])
     found = News(seen, row["queues"], row["jobs"], row["agents"], row["tokens"])
     metrics.FEED_READ.set(seen.at)
     metrics.FEED_LAG.set(seen.at - last.at)

@@ -1,14 +1,17 @@
 """The farm as this process keeps it: read whole once, then only what changed.
 
 Under the farm lock, after `catch_up`, it equals what the database has. A cycle changes it as it
-changes the database; should its commit fail, the kept farm is thrown away and read again.
+changes the database; what it undoes is in doubt, and read anew with the next news. Should its
+commit fail in any other way the kept farm is thrown away and read again.
 """
 
 import asyncio
+import json
 from collections import defaultdict
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
@@ -18,7 +21,7 @@ from app.policy.farm import Farm
 from app.policy.fit import Agent
 from app.policy.states import Mode, TaskState
 from app.policy.tree import Job, Queue, path
-from app.scheduler import feed, store
+from app.scheduler import feed, session, store
 from app.scheduler.garbage import many_objects_to_stay
 from app.scheduler.rows import agent_of, job_of, queue_of, set_queue
 from app.scheduler.told import Told
@@ -105,6 +108,8 @@ class KeptFarm:
         self.children: dict[int, set[int]] = defaultdict(set)  # of a job that is not done
         self.told = Told()
         self.changed_agents: set[UUID] = set()
+        self._unsure_jobs: set[int] = set()
+        self._unsure_agents: set[UUID] = set()
 
     @classmethod
     async def load(cls, connection: asyncpg.Connection, known: Known) -> "KeptFarm":
@@ -121,33 +126,65 @@ class KeptFarm:
             await kept._build(queues, jobs, failed, agents)
         return kept
 
-    async def catch_up(self, connection: asyncpg.Connection, row: asyncpg.Record) -> None:
-        """Take in what others changed. Raises `feed.Outdated` where only `load` can tell.
+    async def catch_up(self, connection: asyncpg.Connection, row: asyncpg.Record) -> bool:
+        """Take in what others changed, and what is not sure; whether anything is new.
 
         The row was read under the farm lock, which is held, or in a transaction that reads from one
-        snapshot.
+        snapshot. Raises `feed.Outdated` where only `load` can tell.
         """
         news = feed.news(row, self.seen)
         if news.tokens:
             await self.known.hear(connection, news.tokens)
         if news.queues:
             self._take_queues(news.queues, await store.queues(connection, news.queues))
-        if news.jobs:
-            await self._read_jobs(connection, news.jobs)
-        if news.agents:
-            self._take_agents(news.agents, await store.agents(connection, news.agents))
+        if jobs := self._unsure_jobs.union(news.jobs):
+            await self._read_jobs(connection, list(jobs))
+        if agents := self._unsure_agents.union(news.agents):
+            self._take_agents(agents, await store.agents(connection, list(agents)))
+        self._unsure_jobs, self._unsure_agents = set(), set()
         self.seen = news.seen
+        return bool(news)
+
+    async def refresh(self, connection: asyncpg.Connection) -> None:
+        """Take in what others did, with no lock. Raises as `catch_up`."""
+        if not self._take_in(await session.look(connection, self.seen)):
+            async with connection.transaction(isolation="repeatable_read", readonly=True):
+                await self.catch_up(connection, await feed.read(connection, self.seen))
+
+    def _take_in(self, row: asyncpg.Record) -> bool:
+        """Take what a look found, if that is all that is new: jobs, of which no more is to be read.
+
+        Else nothing is taken.
+        """
+        news = feed.news(row, self.seen)
+        others = news.queues or news.agents or news.tokens
+        found = json.loads(row["found"] or "[]", parse_float=Decimal)
+        more = any(job["is_parent"] or job["has_failed_before"] for job in found)
+        over = len(found) < len(news.jobs)
+        if others or more or over or self._unsure_jobs or self._unsure_agents:
+            return False
+        self._take_jobs(news.jobs, found, {})
+        self.seen = news.seen
+        return True
+
+    def doubt(self, jobs: Collection[int], agents: Collection[UUID]) -> None:
+        """What was changed of these here is not true after all: they are read anew."""
+        self._unsure_jobs.update(jobs)
+        self._unsure_agents.update(agents)
 
     async def _read_jobs(self, connection: asyncpg.Connection, ids: Sequence[int]) -> None:
         """These jobs; where one came, or is over, those that wait for it as well."""
         rows = await store.jobs(connection, ids)
-        turned = {row["id"] for row in rows} ^ (set(ids) & self.jobs.keys())
-        if turned:
+        came = {row["id"] for row in rows if row["is_parent"]} - self.jobs.keys()
+        known = self.jobs.keys() | self._unsure_jobs
+        over = known.intersection(ids).difference(row["id"] for row in rows)
+        if turned := came | over:
             more = set(await store.dependents(connection, list(turned))).difference(ids)
             if more:
                 ids = [*ids, *more]
                 rows = [*rows, *await store.jobs(connection, list(more))]
-        failed = await store.failed_before(connection, [row["id"] for row in rows])
+        tried = [row["id"] for row in rows if row["has_failed_before"]]
+        failed = await store.failed_before(connection, tried) if tried else []
         self._take_jobs(ids, rows, _by_job(failed))
 
     def wrote(self, transaction: int) -> None:

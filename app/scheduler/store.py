@@ -67,12 +67,17 @@ FROM jobs j JOIN job_progress p ON p.job_id = j.id LEFT JOIN (
 WHERE j.time_finished IS NULL
 """
 
+_FAILED = "failures > 0 AND state = 'waiting' AND failed_by <> '{}'"
+
+# These, and whether there is more to be read of each: jobs that wait for it, tasks that failed.
 JOBS_OF = f"""
 {_OF_JOB}, ARRAY(
     SELECT d.parent_job_id
     FROM job_dependencies d, LATERAL ({_LATEST.format(job="d.parent_job_id")}) p
     WHERE d.job_id = j.id AND p.tasks_done < p.tasks_total
-) AS parents
+) AS parents,
+    EXISTS(SELECT FROM job_dependencies d WHERE d.parent_job_id = j.id) AS is_parent,
+    EXISTS(SELECT FROM tasks WHERE job_id = j.id AND {_FAILED}) AS has_failed_before
 FROM jobs j, LATERAL ({_LATEST.format(job="j.id")}) p
 WHERE j.time_finished IS NULL AND j.id = ANY($1::bigint[])
 """
@@ -81,10 +86,7 @@ _DEPENDENTS = """
 SELECT DISTINCT job_id FROM job_dependencies WHERE parent_job_id = ANY($1::bigint[])
 """
 
-_FAILED_BEFORE = """
-SELECT job_id, ordinal, failed_by FROM tasks
-WHERE failures > 0 AND state = 'waiting' AND failed_by <> '{}'
-"""
+_FAILED_BEFORE = f"SELECT job_id, ordinal, failed_by FROM tasks WHERE {_FAILED}"
 _FAILED_BEFORE_OF = f"{_FAILED_BEFORE} AND job_id = ANY($1::bigint[])"
 
 # Agents, each with its active assignment, if it has one.

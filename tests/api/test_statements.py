@@ -25,13 +25,13 @@ async def cycles(farm: Farm, app: FastAPI, hostnames: list[str]) -> list[list[st
         await asyncio.sleep(0.5)  # all that do not come in time for this cycle come in the next
         await connection.close()
         assert {(await poll).status_code for poll in polls} == {200}
-    found: list[list[str]] = []
+    found: list[list[str]] = [[]]
     for statement in statements:
-        if statement == session._BEGIN:
-            found.append([])
         if statement != store._TOLD:  # of jobs that this process never gave out before
             found[-1].append(statement)
-    return found
+        if statement == session._WHOLE:
+            found.append([])
+    return found[:-1]
 
 
 def failure(assignment: Json | None) -> Json:
@@ -55,7 +55,20 @@ async def test_a_cycle_has_as_many_statements_for_many_as_for_one(farm: Farm, ap
     many = await cycles(farm, app, [f"a{number}" for number in range(20)])
     assert len(many) < 20
     assert many == [alone] * len(many)
-    assert alone == [session._BEGIN, store._FAILURES, session._WRITE]
+    assert alone == [store._FAILURES, session._WHOLE]
+
+
+async def test_a_job_that_comes_costs_a_look_what_is_told_of_it_and_a_cycle(
+    farm: Farm, app: FastAPI
+) -> None:
+    await farm.agent("a0")
+    poll = asyncio.create_task(farm.gets("a0", wait=60))
+    while not app.state.desk.waiting:
+        await asyncio.sleep(0.01)
+    with recorded_of_desk(app) as statements:
+        await farm.job("shot")
+        assert await poll == "shot"
+    assert statements == [session._LOOK, store._TOLD, session._WHOLE]
 
 
 async def test_a_list_of_jobs_has_as_many_statements_for_many_as_for_one(

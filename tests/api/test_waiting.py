@@ -9,7 +9,7 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
-from app.scheduler import feed, store
+from app.scheduler import session, store
 from app.settings import Settings
 from tests.farm import Farm
 from tests.held import held_open
@@ -148,19 +148,22 @@ async def test_a_job_that_comes_while_a_cycle_reads_does_no_harm(
 ) -> None:
     await farm.queue("/empty")
     await farm.agent("a0")
-    for module, name in [(feed, "read"), (store, "jobs"), (store, "failed_before")]:
-        read = getattr(module, name)
+    for module, names in [(session, ["look", "begin", "write_unless_news"]), (store, ["told"])]:
         called = False
 
-        async def reads_late(*arguments: Any, read: Any = read) -> Any:
-            nonlocal called
-            if not called:
-                called = True
-                await farm.job("late", queue="/empty", priority=1)
-            return await read(*arguments)
+        def reading_late(read: Any) -> Any:
+            async def reads(*arguments: Any) -> Any:
+                nonlocal called
+                if not called:
+                    called = True
+                    await farm.job("late", queue="/empty", priority=1)
+                return await read(*arguments)
+
+            return reads
 
         with monkeypatch.context() as held_up:
-            held_up.setattr(module, name, reads_late)
+            for name in names:
+                held_up.setattr(module, name, reading_late(getattr(module, name)))
             await farm.job("early")
             assert (await farm.ask("a0")).status_code in {200, 204}
         assert called
@@ -239,7 +242,8 @@ async def test_a_failed_cycle_refuses_new_polls_and_keeps_old_ones(
         raise OSError("the database went away")
 
     with monkeypatch.context() as broken:
-        broken.setattr("app.scheduler.session.begin", fails)
+        for message in ("begin", "write_unless_news"):
+            broken.setattr(f"app.scheduler.session.{message}", fails)
         app.state.desk.stir()
         refused = await farm.ask("new")
     assert (refused.status_code, "retry-after" in refused.headers) == (503, True)

@@ -11,7 +11,7 @@ import httpx
 from fastapi import FastAPI
 
 from app.db.driver import connect
-from app.scheduler import feed, store
+from app.scheduler import store
 from app.scheduler.feed import Outdated
 from app.scheduler.kept import Holding, KeptAgent, KeptFarm
 from app.scheduler.told import Told
@@ -72,9 +72,7 @@ class Witness:
     kept: KeptFarm
 
     async def catches_up(self) -> None:
-        async with self.connection.transaction(isolation="repeatable_read", readonly=True):
-            row = await feed.read(self.connection, self.kept.seen)
-            await self.kept.catch_up(self.connection, row)
+        await self.kept.refresh(self.connection)
 
     async def is_outdated(self) -> bool:
         try:

@@ -25,7 +25,7 @@ async def test_it_is_held_from_the_first_message_until_the_second_commits(
 ) -> None:
     await session.begin(cycles, await feed.start(cycles))
     assert not await other.fetchval(TRIED)
-    await session.write(cycles, [], [], [], [])
+    await session.write(cycles, session.Written())
     assert await other.fetchval(TRIED)
 
 
@@ -34,7 +34,7 @@ async def test_it_is_held_while_the_second_is_not_committed(
 ) -> None:
     await session.begin(cycles, await feed.start(cycles))
     async with cycles.transaction():
-        await session.write(cycles, [], [], [], [])
+        await session.write(cycles, session.Written())
         assert not await other.fetchval(TRIED)
     assert await other.fetchval(TRIED)
 
@@ -73,7 +73,7 @@ async def test_a_write_that_fails_and_is_left_gives_it_up(
     job = (await farm.job("shot"))["id"]
     await session.begin(cycles, await feed.start(cycles))
     with pytest.raises(asyncpg.PostgresError):
-        await session.write(cycles, [], [], [], [(job, 99, 0, "{}", "{}")])
+        await session.write(cycles, session.Written(jobs=[(job, 99, 0, "{}", "{}")]))
     await session.leave(cycles)
     assert await other.fetchval(TRIED)
 
@@ -82,7 +82,7 @@ async def test_nothing_is_written_by_a_session_that_does_not_hold_it(
     cycles: asyncpg.Connection,
 ) -> None:
     with pytest.raises(asyncpg.RaiseError, match="does not hold the farm lock"):
-        await session.write(cycles, [], [], [], [])
+        await session.write(cycles, session.Written())
 
 
 async def test_the_server_throws_out_only_who_holds_it_and_is_silent(
@@ -91,7 +91,7 @@ async def test_the_server_throws_out_only_who_holds_it_and_is_silent(
     assert await cycles.fetchval("SHOW idle_session_timeout") == "0"
     await session.begin(cycles, await feed.start(cycles))
     assert await cycles.fetchval("SHOW idle_session_timeout") == "10s"
-    await session.write(cycles, [], [], [], [])
+    await session.write(cycles, session.Written())
     assert await cycles.fetchval("SHOW idle_session_timeout") == "0"
 
 

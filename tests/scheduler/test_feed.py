@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 import asyncpg
 import pytest
@@ -108,7 +109,7 @@ async def test_the_own_last_transaction_is_no_news_and_all_others_are(
         await other.execute("UPDATE jobqueues SET weight = 3 WHERE id = $1", mine["id"])
         own = await other.fetchval("SELECT CAST(CAST(pg_current_xact_id() AS text) AS bigint)")
     await farm.set_queue("/theirs", weight=4)
-    reader.seen = feed.Seen(reader.seen.snapshot, reader.seen.server, own)
+    reader.seen = replace(reader.seen, own=own)
     assert await reader.news() == ({theirs["id"]}, set(), set())
     assert await reader.news() == NOTHING
     await farm.set_queue("/mine", weight=5)
@@ -126,7 +127,7 @@ async def test_a_reader_that_is_too_late_is_told_so(farm: Farm, reader: Reader) 
 
 
 async def test_a_reader_of_another_server_is_told_so(reader: Reader) -> None:
-    reader.seen = feed.Seen(reader.seen.snapshot, "another " + reader.seen.server)
+    reader.seen = replace(reader.seen, server="another " + reader.seen.server)
     with pytest.raises(feed.Outdated):
         await reader.news()
 

@@ -61,7 +61,9 @@ class Stage:
     ) -> list[tuple[set[int] | None, set[UUID] | None]]:
         """A cycle; the rows of the feed that come of it."""
         await session.begin(self.cycles, await feed.start(self.cycles))
-        rows = await session.write(self.cycles, said or [], grants or [], [], jobs or [])
+        rows = await session.write(
+            self.cycles, session.Written(said or [], grants or [], [], jobs or [])
+        )
         found = await self.cycles.fetch(ROWS, rows[0]["transaction"])
         for ids in (one for row in found for one in row if one is not None):
             assert len(set(ids)) == len(ids) > 0
@@ -198,7 +200,7 @@ async def test_what_is_written_by_hand_is_told(
 async def test_a_cycle_of_a_release_that_does_not_tell_is_told_by_the_triggers(
     stage: Stage,
 ) -> None:
-    former = session._WRITE_CYCLE
+    former = session._WRITE_ALL
     for now, then in ((store.TELL, "NULL"), ("set_config('farmqueue.cycle', 'told', true)", "1")):
         assert now in former
         former = former.replace(now, then)

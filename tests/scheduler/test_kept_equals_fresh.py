@@ -10,6 +10,7 @@ import pytest
 from fastapi import FastAPI
 
 from app.main import create_app
+from app.scheduler.desk import Desk
 from app.settings import Settings
 from tests.farm import Farm
 from tests.races.test_two_services import build, found, made, open_up, operate, work
@@ -71,6 +72,37 @@ async def test_jobs_that_have_not_begun_change_their_turns_when_their_queue_pref
             await all_equal(farm.client, app, witness)
 
 
+async def test_a_job_waits_again_once_the_one_that_it_waited_for_begins_anew(
+    farm: Farm, app: FastAPI, database: str
+) -> None:
+    parent = (await farm.job("parent"))["id"]
+    await farm.job("child", parents=[parent])
+    await farm.agent("a0")
+    async with watching(database) as witness:
+        await farm.assign("a0")
+        await farm.finish("a0")
+        await all_equal(farm.client, app, witness)
+        await farm.post(f"/jobs/{parent}/rerun")
+        await all_equal(farm.client, app, witness)
+        assert await farm.gets("a0") == "parent"
+
+
+async def test_a_job_waits_no_more_once_somebody_ends_the_other_by_hand(
+    farm: Farm, app: FastAPI, database: str
+) -> None:
+    parent = (await farm.job("parent"))["id"]
+    await farm.job("child", parents=[parent])
+    async with watching(database) as witness:
+        await witness.connection.execute(
+            "UPDATE job_progress SET waiting = '{}', tasks_done = tasks_total WHERE job_id = $1",
+            parent,
+        )
+        await witness.connection.execute(
+            "UPDATE jobs SET time_finished = now() WHERE id = $1", parent
+        )
+        await all_equal(farm.client, app, witness)
+
+
 @pytest.fixture
 async def two(database: str) -> AsyncIterator[list[tuple[FastAPI, Farm]]]:
     """Two services over one database, in this process."""
@@ -86,6 +118,41 @@ async def two(database: str) -> AsyncIterator[list[tuple[FastAPI, Farm]]]:
             )
             services.append((app, Farm(await stack.enter_async_context(client))))
         yield services
+
+
+async def test_what_another_service_gave_is_reported_here_before_any_hint_has_come(
+    two: list[tuple[FastAPI, Farm]], database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (app, here), (_, there) = two
+    await served(here.client)
+    await served(here.client)  # nothing is new
+    monkeypatch.setattr(Desk, "stir", lambda _: None)
+    await there.agent("a0")
+    await there.job("shot", tasks=3)
+    assert await there.gets("a0") == "shot"
+    here.agents, here.jobs, here.held = there.agents, there.jobs, there.held
+    async with watching(database) as witness:
+        await here.finish("a0")
+        assert (await here.see_job("shot"))["tasks"]["done"] == 1
+        await all_equal(here.client, app, witness)
+
+
+async def test_a_task_that_failed_is_of_a_job_that_another_service_has_deleted(
+    two: list[tuple[FastAPI, Farm]], database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (app, here), (_, there) = two
+    await here.agent("a0")
+    await here.agent("a1")
+    await here.job("shot", tasks=3)
+    await here.job("other", tasks=3)
+    assert await here.gets("a0") == "shot"
+    await served(here.client)
+    monkeypatch.setattr(Desk, "stir", lambda _: None)
+    await there.client.delete(f"/jobs/{here.jobs['shot']}")
+    async with watching(database) as witness:
+        failed, other = await asyncio.gather(here.report("a0", "failed"), here.ask("a1"))
+        assert (failed.status_code, other.status_code) == (409, 200)
+        await all_equal(here.client, app, witness)
 
 
 async def test_two_services_at_once_keep_the_same_farm_and_break_no_rule(

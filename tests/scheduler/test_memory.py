@@ -28,7 +28,7 @@ async def test_a_farm_that_is_thrown_away_is_freed_when_it_is_read_anew(
 
     if why == "a cycle fails":
         with monkeypatch.context() as broken:
-            broken.setattr(session, "write", fails)
+            broken.setattr(session, "write_unless_news", fails)
             assert (await farm.ask("a0")).status_code == 503
     else:
         monkeypatch.setattr(feed, "news", cannot_tell)

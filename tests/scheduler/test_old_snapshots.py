@@ -89,7 +89,7 @@ async def work(cycles: asyncpg.Connection, agent_id: UUID, job_id: int) -> None:
 async def write(cycles: asyncpg.Connection, *what: Any) -> store.Rows:
     """One cycle."""
     await session.begin(cycles, await feed.start(cycles))
-    return await session.write(cycles, *what)
+    return await session.write(cycles, session.Written(*what))
 
 
 @pytest.mark.usefixtures("held_snapshot")

@@ -169,7 +169,7 @@ async def test_jobs_are_not_emptied_under_a_cycle_that_gives_their_tasks_out(
     assert f"pg_advisory_xact_lock({FARM_LOCK})" in told.value.hint
     numbers = [(job_id, 0, 0, "{}", "{[0,1)}")]
     grants = [(UUID(farm.agents["a0"]), job_id, "{0}", "")]
-    await session.write(cycles, [], grants, [], numbers)
+    await session.write(cycles, session.Written(grants=grants, jobs=numbers))
     assert await left(psql) == [job_id]
     async with psql.transaction():
         await psql.execute(f"SELECT pg_advisory_xact_lock({FARM_LOCK})")
